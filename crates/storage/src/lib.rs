@@ -1,1 +1,8 @@
-//! Placeholder index.
+//! The keyspace, its types and their encodings, expiry and eviction.
+//!
+//! No I/O, no clock, no RESP: time and randomness are passed in.
+
+mod floattext;
+pub mod glob;
+pub mod numeric;
+pub mod slot;
