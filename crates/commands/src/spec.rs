@@ -14,7 +14,7 @@ pub struct Spec {
     pub arity: i16,
     /// Command flags, as COMMAND INFO shows them.
     pub flags: Flags,
-    /// ACL categories beside those which the flags and the group imply.
+    /// ACL categories beside those which the flags imply, see `acl_categories`.
     pub acl: Acl,
     /// Where the keys stand in the arguments.
     pub keys: &'static [KeySpec],
@@ -62,9 +62,9 @@ macro_rules! bit_set {
             pub const fn is_empty(self) -> bool { self.0 == 0 }
             /// Every member with Redis's name for it, in Redis's order.
             pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$flag, $text)),*];
-            /// Redis's names of the members.
+            /// Redis's names of the members, without those that Redis does not know.
             pub fn names(self) -> impl Iterator<Item = &'static str> {
-                Self::ALL.iter().filter(move |(f, _)| self.has(*f)).map(|(_, n)| *n)
+                Self::ALL.iter().filter(move |(f, n)| self.has(*f) && !n.is_empty()).map(|(_, n)| *n)
             }
         }
         impl std::ops::BitOr for $name { type Output = Self; fn bitor(self, o: Self) -> Self { self.or(o) } }
@@ -113,18 +113,20 @@ bit_set! {
         SENTINEL = 16, "sentinel";
         /// Only for sentinels.
         ONLY_SENTINEL = 17, "only_sentinel";
-        /// Key positions cannot be told from the arguments without the command's own logic.
-        MOVABLEKEYS = 18, "movablekeys";
+        /// May be called without the keys that its specs describe (EVAL with no key).
+        NO_MANDATORY_KEYS = 18, "no_mandatory_keys";
+        /// Refused while a replica loads a new data set beside the one it serves.
+        NO_ASYNC_LOADING = 19, "no_async_loading";
         /// Not inside MULTI.
-        NO_MULTI = 19, "no_multi";
-        /// May be called although the loading of data is going on asynchronously.
-        NO_ASYNC_LOADING = 20, "no_async_loading";
-        /// Not allowed on a replica that must not diverge.
-        NO_MANDATORY_KEYS = 21, "no_mandatory_keys";
-        /// Touches several keys with arbitrary arguments allowed (used by EVAL).
+        NO_MULTI = 20, "no_multi";
+        /// First key, last key and step do not find all keys: the key specs or the command's own logic do.
+        MOVABLEKEYS = 21, "movablekeys";
+        /// Allowed while a script runs longer than its time limit.
         ALLOW_BUSY = 22, "allow_busy";
-        /// Wants every shard locked: its keys are unknown beforehand.
+        /// Wants every shard locked: its keys are unknown beforehand. Ours alone, so it has no name.
         ALL_SHARDS = 23, "";
+        /// Meant for servers among themselves or for tests; shown by COMMAND DOCS, not by COMMAND INFO.
+        SYSCMD = 24, "";
     }
 }
 
@@ -492,6 +494,35 @@ impl Spec {
         args: &[],
         deprecated: None,
     };
+
+    /// All ACL categories: the declared ones and those that the flags imply.
+    ///
+    /// Writing, administrative (also dangerous), pub/sub, blocking and fast commands belong to the category of that
+    /// name; what is not fast is slow; what only reads is in `read` unless it runs scripts.
+    pub const fn acl_categories(&self) -> Acl {
+        let implied = [
+            (Flags::WRITE, Acl::WRITE),
+            (Flags::ADMIN, Acl::ADMIN.or(Acl::DANGEROUS)),
+            (Flags::PUBSUB, Acl::PUBSUB),
+            (Flags::BLOCKING, Acl::BLOCKING),
+            (Flags::FAST, Acl::FAST),
+        ];
+        let mut all = self.acl;
+        let mut i = 0;
+        while i < implied.len() {
+            if self.flags.has(implied[i].0) {
+                all = all.or(implied[i].1);
+            }
+            i += 1;
+        }
+        if self.flags.has(Flags::READONLY) && !all.has(Acl::SCRIPTING) {
+            all = all.or(Acl::READ);
+        }
+        if !all.has(Acl::FAST) {
+            all = all.or(Acl::SLOW);
+        }
+        all
+    }
 
     /// True if `argc` arguments (with the name) are allowed.
     pub const fn arity_ok(&self, argc: usize) -> bool {
