@@ -1,0 +1,80 @@
+//! Every transcript, over a socket, against the subject and against `redis-server`.
+//!
+//! `UPDATE=1 cargo test -p holdfast-tests --test transcripts` writes the oracle's replies into the files first;
+//! `TRANSCRIPT=lists` runs the files whose name contains that word.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use anyhow::{Context, Result};
+use holdfast_tests::server::{Binary, Options, Role, Server};
+use holdfast_tests::transcript::{Expect, Sockets, Transcript, record_file, run};
+
+#[test]
+fn transcripts_hold_for_redis() -> Result<()> {
+    run_all(Role::Oracle)
+}
+
+#[test]
+fn transcripts_hold_for_holdfast() -> Result<()> {
+    run_all(Role::Subject)
+}
+
+/// Records once, before either test reads the files.
+fn record_if_asked() {
+    static RECORDED: Once = Once::new();
+    RECORDED.call_once(|| {
+        if std::env::var_os("UPDATE").is_some() {
+            for path in files().expect("the transcripts can be listed") {
+                let server = Server::oracle().expect("redis-server starts");
+                record_file(&path, &mut Sockets::new(&server)).expect("the transcript can be recorded");
+            }
+        }
+    });
+}
+
+fn run_all(role: Role) -> Result<()> {
+    record_if_asked();
+    let expect = if Binary::find(role)?.is_redis() {
+        Expect::Redis
+    } else {
+        Expect::Holdfast
+    };
+    let mut failures = Vec::new();
+    for path in files()? {
+        let transcript = Transcript::read(&path)?;
+        let server = Server::start(role, &Options::new())?;
+        match run(&transcript, &mut Sockets::new(&server), expect) {
+            Ok(found) => failures.extend(found),
+            Err(error) => failures.push(format!(
+                "{error:#}\n  the server's log ends with\n{}",
+                server.log()
+            )),
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} steps differ ({role:?}):\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    Ok(())
+}
+
+fn files() -> Result<Vec<PathBuf>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&dir).with_context(|| format!("listing {}", dir.display()))? {
+        let path = entry?.path();
+        let named = path
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().contains(&wanted));
+        if named && path.extension().is_some_and(|extension| extension == "txt") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    anyhow::ensure!(!files.is_empty(), "no transcript matches {wanted:?}");
+    Ok(files)
+}
