@@ -4,5 +4,6 @@
 
 mod floattext;
 pub mod glob;
+pub mod longdouble;
 pub mod numeric;
 pub mod slot;

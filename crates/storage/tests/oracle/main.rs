@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod glob;
+mod longdouble;
 mod numeric;
 mod redis;
 mod slot;
