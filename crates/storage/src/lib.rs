@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no RESP: time and randomness are passed in.
 
+pub mod encoding;
 mod floattext;
 pub mod glob;
 pub mod longdouble;
