@@ -3,6 +3,7 @@
 //! No I/O, no clock, no RESP: time and randomness are passed in.
 
 pub mod encoding;
+pub mod digest;
 mod floattext;
 pub mod glob;
 pub mod longdouble;
