@@ -4,5 +4,6 @@
 pub mod integer;
 pub mod intset;
 pub mod listpack;
+pub mod packed_table;
 pub mod tagged;
 mod thin;
