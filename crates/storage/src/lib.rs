@@ -2,8 +2,10 @@
 //!
 //! No I/O, no clock, no RESP: time and randomness are passed in.
 
-pub mod encoding;
+pub mod bitfield;
+pub mod bitops;
 pub mod digest;
+pub mod encoding;
 mod floattext;
 pub mod glob;
 pub mod longdouble;

@@ -3,6 +3,7 @@
 // A panic is how a comparison fails; `unwrap_used` spares tests only inside `#[cfg(test)]` and `#[test]`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bits;
 mod digest;
 mod glob;
 mod longdouble;
