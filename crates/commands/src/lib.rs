@@ -5,4 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[allow(missing_docs, dead_code)]
+pub mod docs_page;
+pub mod introspect;
+pub mod key_positions;
 pub mod spec;

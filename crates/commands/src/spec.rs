@@ -63,7 +63,7 @@ macro_rules! bit_set {
             /// Every member with Redis's name for it, in Redis's order.
             pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$flag, $text)),*];
             /// Redis's names of the members, without those that Redis does not know.
-            pub fn names(self) -> impl Iterator<Item = &'static str> {
+            pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
                 Self::ALL.iter().filter(move |(f, n)| self.has(*f) && !n.is_empty()).map(|(_, n)| *n)
             }
         }
@@ -440,6 +440,11 @@ impl Arg {
     pub const fn multi_token(mut self) -> Self {
         self.multiple = true;
         self.multiple_token = true;
+        self
+    }
+    /// Belongs to key spec number `spec` without being a key itself (the patterns of SORT).
+    pub const fn in_key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
         self
     }
     /// Added by this version.
