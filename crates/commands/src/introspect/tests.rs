@@ -37,7 +37,6 @@ const GETEX: Spec = Spec {
         since: "9.0.0",
         replaced_by: "nothing",
     }),
-    ..Spec::DEFAULT
 };
 
 fn written(proto: Proto, write: impl FnOnce(&mut Reply)) -> String {

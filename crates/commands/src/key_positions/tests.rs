@@ -184,7 +184,7 @@ fn options_decide_what_happens_to_the_key() {
         (&BITFIELD, "bitfield k get set 0 get u8 0", reads),
     ];
     for (spec, line, flags) in cases {
-        let keys = key_positions(*spec, &words(line)[..]).unwrap();
+        let keys = key_positions(spec, &words(line)[..]).unwrap();
         assert_eq!(
             keys[..],
             [KeyRef {
