@@ -1,9 +1,14 @@
 //! The byte layouts of values in memory. The only folder that may hold `unsafe`; it knows nothing of keys,
 //! commands or replies.
 
+pub mod big_zset;
+mod chunked;
 pub mod integer;
 pub mod intset;
 pub mod listpack;
 pub mod packed_table;
+mod member_index;
+mod member_slab;
+mod score_tree;
 pub mod tagged;
 mod thin;
