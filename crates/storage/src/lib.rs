@@ -11,3 +11,4 @@ pub mod glob;
 pub mod longdouble;
 pub mod numeric;
 pub mod slot;
+pub mod types;

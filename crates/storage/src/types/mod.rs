@@ -1,0 +1,3 @@
+//! The data types that keys hold.
+
+pub mod zset;
