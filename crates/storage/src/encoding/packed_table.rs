@@ -29,6 +29,8 @@ use std::collections::HashSet;
 use rand::Rng;
 
 pub use bucket::Entry;
+
+use super::sample::select;
 use bucket::{Bucket, Place, Places, Sizes, View};
 
 /// A table of members.
@@ -52,6 +54,7 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 const RANDOM_TRIES: usize = 1000;
 
 /// A table of fields with values (`VALUES`) or of members without (the values are then empty and cost nothing).
+#[derive(Clone)]
 pub struct PackedTable<const VALUES: bool> {
     chunks: Vec<Vec<Bucket>>,
     buckets: usize,
@@ -163,6 +166,22 @@ impl<const VALUES: bool> PackedTable<VALUES> {
         start.checked_add(width).map_or(0, u64::reverse_bits)
     }
 
+    /// As [`PackedTable::scan`], for as many buckets as it takes to visit `count` entries (at least one bucket, at most
+    /// ten times `count`, so that a sparse table stalls nobody).
+    pub fn scan_some(&self, cursor: u64, count: usize, mut visit: impl FnMut(Entry<'_>)) -> u64 {
+        let (mut cursor, mut visited) = (cursor, 0);
+        for _ in 0..count.saturating_mul(10).max(1) {
+            cursor = self.scan(cursor, |entry| {
+                visited += 1;
+                visit(entry);
+            });
+            if cursor == 0 || visited >= count {
+                break;
+            }
+        }
+        cursor
+    }
+
     /// One entry, all equally likely.
     pub fn random<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<Entry<'_>> {
         let (index, nth) = self.random_position(rng)?;
@@ -178,14 +197,7 @@ impl<const VALUES: bool> PackedTable<VALUES> {
         {
             return chosen;
         }
-        // Selection sampling (Knuth, TAOCP 2, algorithm 3.4.2 S): one walk, each entry with its exact chance.
-        let mut chosen = Vec::with_capacity(count);
-        for (seen, entry) in self.iter().enumerate() {
-            if rng.random_range(0..self.len - seen) < count - chosen.len() {
-                chosen.push(entry);
-            }
-        }
-        chosen
+        select(self.iter(), self.len, count, rng)
     }
 
     /// Takes out one entry, all equally likely, after showing it to `take`.

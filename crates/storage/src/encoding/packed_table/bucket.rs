@@ -26,13 +26,14 @@ const FLAG_LARGE: u8 = 1;
 pub type Entry<'a> = (&'a [u8], &'a [u8]);
 
 /// 16 bytes: a fat pointer to the blob, or a thin one to a blob with companions.
+#[derive(Clone)]
 pub(super) enum Bucket {
     Packed(Box<[u8]>),
     Mixed(Box<Mixed>),
 }
 
 /// A blob some of whose entries are large: `large[k]` holds field and value of the k-th of these.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Mixed {
     blob: Box<[u8]>,
     large: Vec<Box<[u8]>>,
