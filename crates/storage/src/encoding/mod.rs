@@ -1,8 +1,8 @@
-//! The byte layouts of values in memory. The only folder that may hold `unsafe`; it knows nothing of keys,
-//! commands or replies.
+//! The byte layouts of values in memory. The only folder that may hold `unsafe`; it knows nothing of commands or replies.
 
 pub mod big_zset;
 mod chunked;
+pub mod entry;
 pub mod integer;
 pub mod intset;
 pub mod listpack;
@@ -11,5 +11,6 @@ mod member_slab;
 pub mod packed_table;
 pub mod sample;
 mod score_tree;
+pub mod table;
 pub mod tagged;
 mod thin;

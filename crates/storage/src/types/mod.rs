@@ -1,5 +1,6 @@
-//! The data types: what a key can hold, each with its encodings and the rules for moving between them.
+//! The data types. Each is one word that owns its encoding; a type knows nothing of keys, commands or replies.
 
 pub mod hash;
+pub mod list;
 pub mod set;
 pub mod zset;

@@ -1,0 +1,353 @@
+//! The shared keyspace: hash slot -> shard -> lock -> databases. Any thread may lock any shards and work on them.
+//!
+//! Order of locks: ascending shard number, all at once, by [`Keyspace::lock`]; nobody holds a shard and asks for
+//! another, so there is no deadlock. A lock is never held across an await: [`Locked`] is not Send.
+//!
+//! Must not know: commands, time, effects.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+
+use crate::encoding::table::Table;
+use crate::slot;
+
+/// Hash slot and table hash of a key, computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash {
+    /// Redis Cluster hash slot.
+    pub slot: u16,
+    /// Hash for the table.
+    pub hash: u64,
+}
+
+/// One database's part in one shard.
+#[derive(Debug, Default)]
+pub struct Db {
+    /// The keys.
+    pub table: Table,
+}
+
+/// A flag that WATCH hands out: set when a watched key changes.
+pub type WatchFlag = Arc<AtomicBool>;
+
+type KeyMap<T> = std::collections::HashMap<(u32, Box<[u8]>), T, foldhash::fast::RandomState>;
+
+/// What one lock protects: the keys of some hash slots, in all databases, and who watches or awaits them.
+#[derive(Debug, Default)]
+pub struct Shard {
+    /// One for each database.
+    pub dbs: Vec<Db>,
+    /// Watched keys and whom to tell.
+    watched: KeyMap<Vec<WatchFlag>>,
+    /// Keys that blocked clients wait for, and how many.
+    awaited: KeyMap<usize>,
+}
+
+impl Shard {
+    /// Asks to have `flag` set when the key changes.
+    pub fn watch(&mut self, db: u32, key: &[u8], flag: &WatchFlag) {
+        self.watched
+            .entry((db, key.into()))
+            .or_default()
+            .push(Arc::clone(flag));
+    }
+
+    /// Takes the wish back.
+    pub fn unwatch(&mut self, db: u32, key: &[u8], flag: &WatchFlag) {
+        let id = (db, Box::from(key));
+        if let Some(flags) = self.watched.get_mut(&id) {
+            flags.retain(|f| !Arc::ptr_eq(f, flag));
+            if flags.is_empty() {
+                self.watched.remove(&id);
+            }
+        }
+    }
+
+    /// A key has changed: tells its watchers.
+    #[inline]
+    pub fn touch(&self, db: u32, key: &[u8]) {
+        if !self.watched.is_empty() {
+            self.touch_slow(db, key);
+        }
+    }
+
+    #[cold]
+    fn touch_slow(&self, db: u32, key: &[u8]) {
+        if let Some(flags) = self.watched.get(&(db, Box::from(key))) {
+            flags.iter().for_each(|f| f.store(true, Ordering::Release));
+        }
+    }
+
+    /// All keys of a database change (FLUSHDB, SWAPDB). Watchers of keys that exist neither before nor after
+    /// are left alone, as Redis does: `exists` tells.
+    pub fn touch_all(&self, db: u32, exists: impl Fn(&[u8]) -> bool) {
+        for ((d, key), flags) in &self.watched {
+            if *d == db && exists(key) {
+                flags.iter().for_each(|f| f.store(true, Ordering::Release));
+            }
+        }
+    }
+
+    /// One more client waits for the key.
+    pub fn wait_for(&mut self, db: u32, key: &[u8]) {
+        *self.awaited.entry((db, key.into())).or_default() += 1;
+    }
+
+    /// One client fewer waits for the key.
+    pub fn stop_waiting(&mut self, db: u32, key: &[u8]) {
+        let id = (db, Box::from(key));
+        if let Some(n) = self.awaited.get_mut(&id) {
+            *n -= 1;
+            if *n == 0 {
+                self.awaited.remove(&id);
+            }
+        }
+    }
+
+    /// True if a client waits for the key.
+    #[inline]
+    pub fn is_awaited(&self, db: u32, key: &[u8]) -> bool {
+        !self.awaited.is_empty() && self.awaited.contains_key(&(db, Box::from(key)))
+    }
+
+    /// The awaited keys of a database.
+    pub fn awaited(&self, db: u32) -> impl Iterator<Item = &[u8]> {
+        self.awaited
+            .keys()
+            .filter(move |(d, _)| *d == db)
+            .map(|(_, k)| &**k)
+    }
+
+    /// Number of watched and of awaited keys.
+    pub fn interest(&self) -> (usize, usize) {
+        (self.watched.len(), self.awaited.len())
+    }
+}
+
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Padded(Mutex<Shard>);
+
+/// All data of the process.
+#[derive(Debug)]
+pub struct Keyspace {
+    shards: Box<[Padded]>,
+    hasher: foldhash::fast::RandomState,
+    databases: u32,
+    /// Bits of effects that somebody listens to; see [`crate::effects::Effects::event_mask`].
+    contended: AtomicU64,
+}
+
+/// Shards to be locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardSet {
+    /// These: sorted, without repetition.
+    Some(SmallVec<[u16; 8]>),
+    /// Every one.
+    All,
+}
+
+impl ShardSet {
+    /// None.
+    pub fn none() -> Self {
+        Self::Some(SmallVec::new())
+    }
+
+    /// Adds one, keeping the order.
+    pub fn add(&mut self, shard: u16) {
+        match self {
+            Self::All => {}
+            Self::Some(v) => {
+                if let Err(at) = v.binary_search(&shard) {
+                    v.insert(at, shard);
+                }
+            }
+        }
+    }
+}
+
+/// Locked shards. Access to any other shard is a mistake of the caller and panics.
+#[derive(Debug)]
+pub struct Locked<'k> {
+    keyspace: &'k Keyspace,
+    guards: Guards<'k>,
+}
+
+#[derive(Debug)]
+enum Guards<'k> {
+    One(u16, MutexGuard<'k, Shard>),
+    Some(SmallVec<[(u16, MutexGuard<'k, Shard>); 4]>),
+    All(Vec<MutexGuard<'k, Shard>>),
+}
+
+impl Keyspace {
+    /// Number of shards of a server: enough that sixteen threads seldom meet, few enough to lock all of them in
+    /// microseconds.
+    pub const SHARDS: usize = 512;
+
+    /// An empty keyspace.
+    ///
+    /// # Panics
+    /// If `shards` is not a power of two from 1 to 16384.
+    pub fn new(databases: u32, shards: usize) -> Self {
+        assert!(shards.is_power_of_two() && shards <= slot::SLOTS as usize);
+        let shard = || {
+            let dbs = (0..databases).map(|_| Db::default()).collect();
+            Padded(Mutex::new(Shard {
+                dbs,
+                ..Shard::default()
+            }))
+        };
+        Self {
+            shards: (0..shards).map(|_| shard()).collect(),
+            hasher: foldhash::fast::RandomState::default(),
+            databases,
+            contended: AtomicU64::new(0),
+        }
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u32 {
+        self.databases
+    }
+
+    /// Number of shards.
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How often a lock was taken by somebody else when it was asked for.
+    pub fn contended(&self) -> u64 {
+        self.contended.load(Ordering::Relaxed)
+    }
+
+    /// Slot and hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash {
+            slot: slot::key_slot(key),
+            hash: self.table_hash(key),
+        }
+    }
+
+    /// Hash of a key for the tables.
+    #[inline]
+    pub fn table_hash(&self, key: &[u8]) -> u64 {
+        let mut h = self.hasher.build_hasher();
+        h.write(key);
+        h.finish()
+    }
+
+    /// The shard of a slot.
+    #[inline]
+    pub fn shard_of(&self, slot: u16) -> u16 {
+        slot & (self.shards.len() - 1) as u16
+    }
+
+    /// Locks one shard.
+    #[inline]
+    pub fn lock_one(&self, shard: u16) -> Locked<'_> {
+        Locked {
+            keyspace: self,
+            guards: Guards::One(shard, self.guard(shard as usize)),
+        }
+    }
+
+    /// Locks several shards, in ascending order.
+    pub fn lock(&self, set: &ShardSet) -> Locked<'_> {
+        let guards = match set {
+            ShardSet::All => Guards::All((0..self.shards.len()).map(|i| self.guard(i)).collect()),
+            ShardSet::Some(v) => match v.as_slice() {
+                [one] => return self.lock_one(*one),
+                several => {
+                    debug_assert!(several.is_sorted());
+                    Guards::Some(several.iter().map(|&s| (s, self.guard(s as usize))).collect())
+                }
+            },
+        };
+        Locked {
+            keyspace: self,
+            guards,
+        }
+    }
+
+    #[inline]
+    fn guard(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        let lock = &self.shards[shard].0;
+        lock.try_lock().unwrap_or_else(|| {
+            self.contended.fetch_add(1, Ordering::Relaxed);
+            lock.lock()
+        })
+    }
+}
+
+impl<'k> Locked<'k> {
+    /// The keyspace that the shards belong to.
+    pub fn keyspace(&self) -> &'k Keyspace {
+        self.keyspace
+    }
+
+    /// True if the shard is among the locked ones.
+    pub fn holds(&self, shard: u16) -> bool {
+        match &self.guards {
+            Guards::One(s, _) => *s == shard,
+            Guards::Some(v) => v.binary_search_by_key(&shard, |(s, _)| *s).is_ok(),
+            Guards::All(_) => true,
+        }
+    }
+
+    /// True if every shard is locked.
+    pub fn holds_all(&self) -> bool {
+        matches!(self.guards, Guards::All(_))
+    }
+
+    /// A locked shard.
+    ///
+    /// # Panics
+    /// If it is not locked: the command did not declare the key.
+    #[inline]
+    pub fn shard(&mut self, shard: u16) -> &mut Shard {
+        match &mut self.guards {
+            Guards::One(s, g) if *s == shard => g,
+            Guards::Some(v) => match v.binary_search_by_key(&shard, |(s, _)| *s) {
+                Ok(i) => &mut v[i].1,
+                Err(_) => undeclared(),
+            },
+            Guards::All(v) => &mut v[shard as usize],
+            Guards::One(..) => undeclared(),
+        }
+    }
+
+    /// Goes on to another shard: the one lock that is held is given back and the other is taken. Nothing happens if the
+    /// shard is locked already; several locks cannot move.
+    pub fn roam(&mut self, shard: u16) {
+        if self.holds(shard) {
+            return;
+        }
+        if let Guards::One(..) = self.guards {
+            self.guards = Guards::Some(SmallVec::new()); // gives the old lock back first: nobody holds one and asks for another
+            self.guards = Guards::One(shard, self.keyspace.guard(shard as usize));
+        }
+    }
+
+    /// The locked shards.
+    pub fn each(&mut self) -> impl Iterator<Item = (u16, &mut Shard)> {
+        let (one, some, all) = match &mut self.guards {
+            Guards::One(s, g) => (Some((*s, &mut **g)), [].iter_mut(), [].iter_mut()),
+            Guards::Some(v) => (None, v.iter_mut(), [].iter_mut()),
+            Guards::All(v) => (None, [].iter_mut(), v.iter_mut()),
+        };
+        one.into_iter()
+            .chain(some.map(|(s, g)| (*s, &mut **g)))
+            .chain(all.enumerate().map(|(i, g)| (i as u16, &mut **g)))
+    }
+}
+
+#[cold]
+fn undeclared() -> ! {
+    panic!("a command touched a key whose shard it did not lock: its key specs are incomplete")
+}

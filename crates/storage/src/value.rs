@@ -1,0 +1,196 @@
+//! The value of a key: owned, borrowed and borrowed to be changed. Matches on these enums have no wildcard, so a new
+//! type leads the compiler to every place that must know it.
+
+use bytes::Bytes;
+
+use crate::types::hash::Hash;
+use crate::types::list::List;
+use crate::types::set::Set;
+use crate::types::zset::Zset;
+
+/// Type of a value, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    String,
+    List,
+    Set,
+    Zset,
+    Hash,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::String, Self::List, Self::Set, Self::Zset, Self::Hash];
+
+    /// The name that TYPE answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::Zset => "zset",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// A string with an allocation of its own: shared with the network while nobody changes it, growable once somebody does.
+#[derive(Debug)]
+pub enum HeapStr {
+    /// As it came.
+    Shared(Bytes),
+    /// Being changed in place.
+    Owned(Vec<u8>),
+}
+
+impl HeapStr {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Shared(b) => b,
+            Self::Owned(v) => v,
+        }
+    }
+
+    /// The bytes, growable. Copies once if they are shared with somebody.
+    pub fn make_mut(&mut self) -> &mut Vec<u8> {
+        if let Self::Shared(b) = self {
+            *self = Self::Owned(Vec::from(std::mem::take(b)));
+        }
+        match self {
+            Self::Owned(v) => v,
+            Self::Shared(_) => unreachable!("made owned above"),
+        }
+    }
+
+    /// The bytes by reference count; copies if they are in the growable form.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Shared(b) => b.clone(),
+            Self::Owned(v) => Bytes::copy_from_slice(v),
+        }
+    }
+}
+
+impl From<Bytes> for HeapStr {
+    fn from(b: Bytes) -> Self {
+        Self::Shared(b)
+    }
+}
+
+/// An owned value.
+#[derive(Debug)]
+pub enum Value {
+    /// A string that OBJECT ENCODING calls `int`.
+    Int(i64),
+    /// A string that is stored inside its entry if it is short.
+    Str(Box<[u8]>),
+    /// The same, but `raw` in OBJECT ENCODING whatever its length (it was changed in place).
+    RawStr(Box<[u8]>),
+    /// A long string.
+    Heap(Box<HeapStr>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
+}
+
+/// A borrowed value.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// String, encoding `int`.
+    Int(i64),
+    /// String inside its entry; `raw` tells `raw` from `embstr`.
+    Str {
+        /// The string.
+        bytes: &'a [u8],
+        /// OBJECT ENCODING says `raw`.
+        raw: bool,
+    },
+    /// Long string.
+    Heap(&'a HeapStr),
+    /// A list.
+    List(&'a List),
+    /// A set.
+    Set(&'a Set),
+    /// A hash.
+    Hash(&'a Hash),
+    /// A sorted set.
+    Zset(&'a Zset),
+}
+
+/// A value lent to be changed in place.
+#[derive(Debug)]
+pub enum ValueMut<'a> {
+    /// String, encoding `int`.
+    Int(&'a mut i64),
+    /// String inside its entry; its length is fixed.
+    Str(&'a mut [u8]),
+    /// Long string.
+    Heap(&'a mut Box<HeapStr>),
+    /// A list.
+    List(&'a mut List),
+    /// A set.
+    Set(&'a mut Set),
+    /// A hash.
+    Hash(&'a mut Hash),
+    /// A sorted set.
+    Zset(&'a mut Zset),
+}
+
+impl ValueRef<'_> {
+    /// Type of the value.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Int(_) | Self::Str { .. } | Self::Heap(_) => Kind::String,
+            Self::List(_) => Kind::List,
+            Self::Set(_) => Kind::Set,
+            Self::Hash(_) => Kind::Hash,
+            Self::Zset(_) => Kind::Zset,
+        }
+    }
+
+    /// Name of the encoding, as OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "int",
+            Self::Str { raw: false, .. } => "embstr",
+            Self::Str { raw: true, .. } | Self::Heap(_) => "raw",
+            Self::List(v) => v.encoding(),
+            Self::Set(v) => v.encoding(),
+            Self::Hash(v) => v.encoding(),
+            Self::Zset(v) => v.encoding(),
+        }
+    }
+
+    /// Estimated bytes beside the entry itself, looking at `samples` elements of a collection (0: all).
+    pub fn memory_usage(&self, samples: usize) -> usize {
+        match self {
+            Self::Int(_) | Self::Str { .. } => 0,
+            Self::Heap(h) => size_of::<HeapStr>() + h.as_slice().len(),
+            Self::List(v) => v.memory_usage(samples),
+            Self::Set(v) => v.memory_usage(samples),
+            Self::Hash(v) => v.memory_usage(samples),
+            Self::Zset(v) => v.memory_usage(samples),
+        }
+    }
+}
+
+impl Value {
+    /// How many allocations freeing this takes: the measure by which a value is freed in the background.
+    pub fn free_effort(&self) -> usize {
+        match self {
+            Self::Int(_) | Self::Str(_) | Self::RawStr(_) => 0,
+            Self::Heap(_) => 1,
+            Self::List(v) => v.free_effort(),
+            Self::Set(v) => v.free_effort(),
+            Self::Hash(v) => v.free_effort(),
+            Self::Zset(v) => v.free_effort(),
+        }
+    }
+}
