@@ -1,12 +1,27 @@
 //! Command declarations, the argument cursor and the handlers of the data commands.
 //!
 //! A handler is synchronous and deterministic: it sees data, clock, randomness, a reply and its effects, never a
-//! socket, a session or the process.
+//! socket, a session or the process. One file for each command or close group: declaration, handler, tests; its name in
+//! the family's list. A command that is in no list is dead code, and the build fails.
 
 #![forbid(unsafe_code)]
 
+pub mod args;
+pub mod ctx;
+pub mod args;
+pub mod ctx;
 #[allow(missing_docs, dead_code)]
 pub mod docs_page;
+pub mod error;
 pub mod introspect;
 pub mod key_positions;
+pub mod limits;
 pub mod spec;
+mod string;
+
+use ctx::Command;
+
+/// Every data command, by family.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    [string::COMMANDS].into_iter().flatten().copied()
+}

@@ -125,6 +125,8 @@ bit_set! {
         ALLOW_BUSY = 22, "allow_busy";
         /// Wants every shard locked: its keys are unknown beforehand. Ours alone, so it has no name.
         ALL_SHARDS = 23, "";
+        /// Wants the shards one after another, one lock at a time (SCAN). Ours alone, so it has no name.
+        ROAM = 25, "";
         /// Meant for servers among themselves or for tests; shown by COMMAND DOCS, not by COMMAND INFO.
         SYSCMD = 24, "";
     }

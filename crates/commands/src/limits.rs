@@ -1,0 +1,42 @@
+//! Configured sizes that handlers need, copied out of the configuration so that this crate need not know it.
+
+use holdfast_storage::types::hash::HashLimits;
+use holdfast_storage::types::list::ListLimits;
+use holdfast_storage::types::set::SetLimits;
+use holdfast_storage::types::zset::ZsetLimits;
+
+/// See the directives of the same names.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `list-max-listpack-size`.
+    pub list: ListLimits,
+    /// `set-max-*`.
+    pub set: SetLimits,
+    /// `hash-max-listpack-*`.
+    pub hash: HashLimits,
+    /// `zset-max-listpack-*`.
+    pub zset: ZsetLimits,
+    /// `hll-sparse-max-bytes`.
+    pub hll_sparse_max_bytes: usize,
+    /// `proto-max-bulk-len` in bytes: no string grows beyond it.
+    pub max_string: usize,
+    /// `maxmemory-policy` counts frequencies: decides what OBJECT FREQ and IDLETIME answer.
+    pub lfu: bool,
+    /// `lfu-decay-time` in minutes.
+    pub lfu_decay_minutes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            list: ListLimits::default(),
+            set: SetLimits::default(),
+            hash: HashLimits::default(),
+            zset: ZsetLimits::default(),
+            hll_sparse_max_bytes: 3000,
+            max_string: 512 * 1024 * 1024,
+            lfu: false,
+            lfu_decay_minutes: 1,
+        }
+    }
+}
