@@ -3,6 +3,8 @@
 //! The shapes are those of redis-server 7.0.15 (the pages of COMMAND, COMMAND DOCS and COMMAND GETKEYSANDFLAGS).
 //! Must not know: which commands exist (the caller passes them), handlers, sessions, data.
 
+pub mod command;
+
 use holdfast_resp::Reply;
 
 use crate::key_positions::{Argv, KeyRefs, find_keys};
