@@ -1,5 +1,8 @@
 //! Texts of numbers, exactly as Redis reads and writes them. Knows no protocol.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write as _;
 
 /// A canonical decimal integer: what `i64::to_string` prints and nothing else. No plus sign, no leading zero, no
@@ -34,45 +37,77 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 /// Appends the text of `value` as C's `%.17g` writes it, which is how Redis 7.0 prints scores and coordinates:
 /// 17 significant digits without trailing zeros, an exponent below 1e-4 and from 1e17 on; `inf`, `-inf`, `nan`.
 pub fn format_double(value: f64, out: &mut Vec<u8>) {
-    // Integers up to here have at most 17 digits: all of them are significant and none is rounded.
-    if value.abs() < 1e17 && value.trunc() == value {
-        if value == 0.0 && value.is_sign_negative() {
-            out.push(b'-');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
-    } else if value.is_nan() {
-        out.extend_from_slice(b"nan");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+    let magnitude = value.abs();
+    if value.is_nan() {
+        return out.extend_from_slice(b"nan");
+    }
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    if magnitude.is_infinite() {
+        out.extend_from_slice(b"inf");
+    } else if magnitude < MAX_EXACT && magnitude.trunc() == magnitude {
+        out.extend_from_slice(itoa::Buffer::new().format(magnitude as u64).as_bytes());
+    } else if let Some((digits, exponent)) = everyday_digits(magnitude) {
+        lay_out(itoa::Buffer::new().format(digits).as_bytes(), exponent, out);
     } else {
-        format_general(value, out);
+        lay_out_rounded(magnitude, out);
     }
 }
 
-/// Lays the 17 digits out as `%g` does. `value` is finite.
-fn format_general(value: f64, out: &mut Vec<u8>) {
+/// Below this, integers have at most 17 digits: all of them are significant and none is rounded.
+const MAX_EXACT: f64 = 1e17;
+
+/// The 17 digits nearest to `value`, ties to even, and the decimal exponent of the first. Only for fractions
+/// between about 1e-11 and 1e17, where 128 bits hold all of `mantissa * 10^k`: exact, and several times faster
+/// than the general way.
+fn everyday_digits(value: f64) -> Option<(u64, i32)> {
+    const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    let bits = value.to_bits();
+    let binary_exponent = (bits >> MANTISSA_BITS) as i32 - 1023;
+    let mantissa = bits & ((1 << MANTISSA_BITS) - 1) | 1 << MANTISSA_BITS;
+    // log10(2) = 0.30103: at most one too small, for the mantissa is left out.
+    let mut exponent = (binary_exponent * 30103).div_euclid(100_000);
+    loop {
+        // value * 10^k = mantissa * 5^k / 2^shift has 17 digits before the point. 5^27 fits in a u64.
+        let k = 16 - exponent;
+        let shift = MANTISSA_BITS as i32 - binary_exponent - k;
+        if !(0..=27).contains(&k) || !(1..128).contains(&shift) {
+            return None;
+        }
+        let product = u128::from(mantissa) * u128::from(5u64.pow(k as u32));
+        let (floor, rest, half) = (product >> shift, product & ((1 << shift) - 1), 1 << (shift - 1));
+        let up = rest > half || rest == half && floor & 1 == 1;
+        let digits = floor + u128::from(up);
+        if digits < MAX_EXACT as u128 {
+            return Some((digits as u64, exponent));
+        }
+        exponent += 1;
+    }
+}
+
+/// Lays out the 17 digits nearest to `value`, which is finite and positive.
+fn lay_out_rounded(value: f64, out: &mut Vec<u8>) {
     // d.dddddddddddddddde-ddd: 16 decimals, the exponent without padding.
-    let mut scientific = [0u8; 32];
-    let mut unwritten = &mut scientific[..];
-    write!(unwritten, "{:.16e}", value.abs()).expect("24 bytes at most");
+    let mut text = [0u8; 32];
+    let mut unwritten = &mut text[..];
+    write!(unwritten, "{value:.16e}").expect("23 bytes at most");
     let unwritten_len = unwritten.len();
-    let scientific = &scientific[..scientific.len() - unwritten_len];
+    let text = &text[..text.len() - unwritten_len];
     let mut digits = [0u8; 17];
-    digits[0] = scientific[0];
-    digits[1..].copy_from_slice(&scientific[2..18]);
-    let exponent = std::str::from_utf8(&scientific[19..])
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0i32);
+    digits[0] = text[0];
+    digits[1..].copy_from_slice(&text[2..18]);
+    let exponent = parse_i64(&text[19..]).expect("core writes a canonical exponent");
+    lay_out(&digits, exponent as i32, out);
+}
+
+/// Writes `d.ddd * 10^exponent` as `%g` does.
+fn lay_out(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
     let significant = digits
         .iter()
         .rposition(|digit| *digit != b'0')
         .map_or(1, |last| last + 1);
     let digits = &digits[..significant];
-
-    if value < 0.0 {
-        out.push(b'-');
-    }
     match exponent {
         -4..0 => {
             out.extend_from_slice(&b"0.0000"[..(1 - exponent) as usize]);
@@ -88,13 +123,8 @@ fn format_general(value: f64, out: &mut Vec<u8>) {
         exponent => {
             out.push(digits[0]);
             push_fraction(&digits[1..], out);
-            write!(
-                out,
-                "e{}{:02}",
-                if exponent < 0 { '-' } else { '+' },
-                exponent.abs()
-            )
-            .expect("a Vec takes all");
+            let sign = if exponent < 0 { '-' } else { '+' };
+            write!(out, "e{sign}{:02}", exponent.abs()).expect("a Vec takes all");
         }
     }
 }
