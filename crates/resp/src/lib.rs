@@ -10,15 +10,18 @@
 //! | commands as bytes (replication log, AOF) | [`encode_command`] |
 //! | texts of numbers | [`format_double`], [`parse_i64`] |
 //! | quoting rules of inline commands and config files | [`split_args`] |
+//! | replies as values, for tests and tools | [`Value`], [`decode_value`] |
 
 #![forbid(unsafe_code)]
 
 mod decode;
 mod encode;
 mod number;
+mod value;
 
 pub use decode::{
     BigRead, CommandDecoder, DecodeLimits, DecodeScratch, Frame, OwnedFrame, ProtocolError, split_args,
 };
 pub use encode::{Deferred, Mark, Proto, Reply, encode_command};
 pub use number::{format_double, parse_i64};
+pub use value::{MAX_DEPTH, Value, ValueError, decode_value};
