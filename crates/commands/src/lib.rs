@@ -8,9 +8,6 @@
 
 pub mod args;
 pub mod ctx;
-pub mod args;
-pub mod ctx;
-#[allow(missing_docs, dead_code)]
 pub mod docs_page;
 pub mod error;
 pub mod introspect;

@@ -50,6 +50,15 @@ impl Default for Hash {
     }
 }
 
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hash")
+            .field("encoding", &self.encoding())
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
 impl Hash {
     /// An empty hash.
     pub fn new() -> Self {

@@ -60,6 +60,15 @@ impl Default for Set {
     }
 }
 
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Set")
+            .field("encoding", &self.encoding())
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
 impl Set {
     /// An empty set; the first member decides its encoding.
     pub fn new() -> Self {
