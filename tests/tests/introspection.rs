@@ -225,6 +225,55 @@ fn command_getkeys_agrees_with_redis() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn command_list_filters_agree_with_redis() -> Result<()> {
+    let (subject, oracle) = (Server::subject()?, Server::oracle()?);
+    let (mut ours, mut theirs) = (subject.connect()?, oracle.connect()?);
+    let known: BTreeSet<String> = listed(&mut ours, "command list")?
+        .intersection(&listed(&mut theirs, "command list")?)
+        .filter(|name| EXPLAINED.iter().all(|(explained, _)| explained != name))
+        .cloned()
+        .collect();
+    let mut filters: Vec<String> = listed(&mut theirs, "acl cat")?
+        .iter()
+        .map(|category| format!("aclcat {category}"))
+        .collect();
+    filters.extend(
+        [
+            "pattern *",
+            "pattern G?T",
+            "pattern [x-z]*",
+            "module none",
+            "aclcat none",
+        ]
+        .map(str::to_owned),
+    );
+    for filter in filters {
+        let line = format!("command list filterby {filter}");
+        let (a, b) = (listed(&mut ours, &line)?, listed(&mut theirs, &line)?);
+        let only =
+            |names: BTreeSet<String>| -> BTreeSet<String> { names.intersection(&known).cloned().collect() };
+        assert_eq!(only(a), only(b), "{line}");
+    }
+    for wrong in [
+        "command list filterby",
+        "command list filterby nosuch x",
+        "command list x",
+    ] {
+        assert_eq!(ours.command(wrong)?, theirs.command(wrong)?, "{wrong}");
+    }
+    Ok(())
+}
+
+fn listed(client: &mut Client, line: &str) -> Result<BTreeSet<String>> {
+    let list = client.command(line)?;
+    let names = list.elements().with_context(|| format!("{line} gives no list"))?;
+    Ok(names
+        .iter()
+        .filter_map(|name| name.text().map(str::to_owned))
+        .collect())
+}
+
 fn difference(what: &str, ours: &Reply, theirs: &Reply) -> String {
     format!("{what}\n  holdfast {ours:?}\n  redis    {theirs:?}")
 }
