@@ -5,8 +5,10 @@
 //!
 //! - [`server`], [`client`], [`reply`], [`words`]: start servers and speak to them
 //! - [`transcript`]: `> SET k v` / `+OK` files, run against subject and oracle
+//! - [`differential`]: random command streams, every reply compared
 
 pub mod client;
+pub mod differential;
 pub mod reply;
 pub mod server;
 pub mod transcript;

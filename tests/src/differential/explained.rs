@@ -1,0 +1,79 @@
+//! The differences that are meant, in one table.
+//!
+//! Each is listed in docs/compatibility.md too. A run prints how often each was used: an entry that is never used is
+//! one to remove.
+
+use std::collections::BTreeMap;
+
+use crate::reply::Reply;
+
+/// A difference that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// OBJECT ENCODING of a small set.
+    SetListpack,
+    /// OBJECT ENCODING of a small list.
+    ListListpack,
+    /// OBJECT ENCODING of a set after SPOP with a count.
+    SetRebuilt,
+    /// SORT among equals.
+    SortTies,
+    /// A search by position without an order.
+    GeoOrder,
+    /// A search by position with COUNT n ANY.
+    GeoAny,
+}
+
+/// Every difference that is meant, with its reason.
+pub const EXPLAINED: [(Reason, &str); 6] = [
+    (
+        Reason::SetListpack,
+        "small sets of strings are listpacks since Redis 7.2, hashtables in the oracle",
+    ),
+    (
+        Reason::ListListpack,
+        "small lists are listpacks since Redis 7.2, quicklists in the oracle",
+    ),
+    (
+        Reason::SetRebuilt,
+        "SPOP with a count may build the set anew; the oracle is told which members went with SREM, which never does",
+    ),
+    (
+        Reason::SortTies,
+        "SORT leaves the order among equal weights open (C's qsort decides it in the oracle)",
+    ),
+    (
+        Reason::GeoOrder,
+        "a search by position without ASC or DESC promises no order",
+    ),
+    (Reason::GeoAny, "COUNT n ANY promises n matches, not which"),
+];
+
+impl Reason {
+    /// The reason that explains these replies to `args`, beyond those that the comparing rules find by themselves.
+    pub fn for_replies(_args: &[Vec<u8>], _subject: &Reply, _oracle: &Reply) -> Option<Reason> {
+        None
+    }
+}
+
+/// How often each reason was used.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    counts: BTreeMap<Reason, u64>,
+}
+
+impl Usage {
+    /// Counts one use.
+    pub fn add(&mut self, reason: Reason) {
+        *self.counts.entry(reason).or_default() += 1;
+    }
+
+    /// The table with its counts, a line each.
+    pub fn to_text(&self) -> String {
+        EXPLAINED
+            .iter()
+            .map(|(reason, text)| format!("{:>8} x {text}", self.counts.get(reason).copied().unwrap_or(0)))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}

@@ -1,0 +1,202 @@
+//! What it means for two replies to be the same, command by command.
+//!
+//! Most replies must be equal byte by byte. The others have a [`Rule`] of their own.
+
+use super::explained::Reason;
+use crate::reply::Reply;
+
+/// How far times may lie apart: subject and oracle see a command at different moments.
+const SECONDS_APART: i64 = 10;
+
+/// How replies to a command are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Equal in every byte.
+    Exact,
+    /// Equal as a collection of elements.
+    AnyOrder,
+    /// Equal as a collection of pairs.
+    PairsInAnyOrder,
+    /// Equal, or positive integers at most this far apart.
+    Near(i64),
+    /// Both of the same type.
+    SameType,
+    /// SORT: exact, or a difference that ties explain.
+    Sort,
+    /// GEORADIUS and GEOSEARCH: exact, or in another order where none was asked for.
+    Geo,
+    /// OBJECT ENCODING.
+    Encoding,
+    /// One page of a scan: which elements are on it is the server's affair.
+    Page,
+}
+
+/// The outcome of a comparison that found no unexplained difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Same {
+    /// Nothing to explain.
+    Yes,
+    /// Different, for a known reason.
+    Explained(Reason),
+}
+
+/// Compares the replies to `args`; `None` means that they differ.
+pub fn compare(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
+    if subject == oracle {
+        return Some(Same::Yes);
+    }
+    let same = match rule(args) {
+        Rule::Exact => None,
+        Rule::AnyOrder => (sorted(subject, 1)? == sorted(oracle, 1)?).then_some(Same::Yes),
+        Rule::PairsInAnyOrder => (sorted(subject, 2)? == sorted(oracle, 2)?).then_some(Same::Yes),
+        Rule::Near(distance) => near(subject, oracle, distance).then_some(Same::Yes),
+        Rule::SameType => same_type(subject, oracle).then_some(Same::Yes),
+        Rule::Sort => sort(args, subject, oracle),
+        Rule::Geo => geo(args, subject, oracle),
+        Rule::Encoding => encoding(subject, oracle),
+        Rule::Page => page(subject, oracle).then_some(Same::Yes),
+    };
+    same.or_else(|| Reason::for_replies(args, subject, oracle).map(Same::Explained))
+}
+
+fn rule(args: &[Vec<u8>]) -> Rule {
+    let word = |index: usize| {
+        args.get(index)
+            .map(|arg| arg.to_ascii_uppercase())
+            .unwrap_or_default()
+    };
+    match (word(0).as_slice(), word(1).as_slice()) {
+        (b"SMEMBERS" | b"SUNION" | b"SINTER" | b"SDIFF" | b"KEYS" | b"HKEYS" | b"HVALS", _) => Rule::AnyOrder,
+        (b"HGETALL", _) => Rule::PairsInAnyOrder,
+        (b"TTL" | b"EXPIRETIME", _) => Rule::Near(SECONDS_APART),
+        (b"PTTL" | b"PEXPIRETIME", _) => Rule::Near(SECONDS_APART * 1000),
+        (b"OBJECT", b"ENCODING") => Rule::Encoding,
+        (b"OBJECT", b"IDLETIME") => Rule::Near(600),
+        (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") => Rule::SameType,
+        (b"SORT" | b"SORT_RO", _) => Rule::Sort,
+        (
+            b"GEORADIUS" | b"GEORADIUS_RO" | b"GEORADIUSBYMEMBER" | b"GEORADIUSBYMEMBER_RO" | b"GEOSEARCH",
+            _,
+        ) => Rule::Geo,
+        (b"SCAN" | b"HSCAN" | b"SSCAN" | b"ZSCAN", _) => Rule::Page,
+        _ => Rule::Exact,
+    }
+}
+
+/// The elements in groups of `size`, sorted by their text; `None` where the reply has no elements.
+fn sorted(reply: &Reply, size: usize) -> Option<Vec<String>> {
+    let elements = reply.elements()?;
+    let size = if matches!(reply, Reply::Map(_)) { 2 } else { size };
+    let mut groups: Vec<String> = elements
+        .chunks(size)
+        .map(|group| {
+            group
+                .iter()
+                .flat_map(|element| element.lines())
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+        .collect();
+    groups.sort();
+    Some(groups)
+}
+
+fn near(subject: &Reply, oracle: &Reply, distance: i64) -> bool {
+    match (subject, oracle) {
+        (Reply::Integer(left), Reply::Integer(right)) => {
+            *left >= 0 && *right >= 0 && left.abs_diff(*right) <= distance.unsigned_abs()
+        }
+        _ => false,
+    }
+}
+
+fn same_type(subject: &Reply, oracle: &Reply) -> bool {
+    std::mem::discriminant(subject) == std::mem::discriminant(oracle) && !subject.is_error()
+}
+
+fn has_word(args: &[Vec<u8>], word: &str) -> bool {
+    args.iter()
+        .skip(2)
+        .any(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn sort(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
+    let (left, right) = (sorted(subject, 1)?, sorted(oracle, 1)?);
+    let ties = has_word(args, "BY") || has_word(args, "ALPHA");
+    let cut = has_word(args, "LIMIT") || has_word(args, "GET");
+    (ties && (left == right || (cut && left.len() == right.len())))
+        .then_some(Same::Explained(Reason::SortTies))
+}
+
+fn geo(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
+    let (left, right) = (sorted(subject, 1)?, sorted(oracle, 1)?);
+    if left == right {
+        let ordered = ["ASC", "DESC", "COUNT"].iter().any(|word| has_word(args, word));
+        return (!ordered || has_word(args, "ANY")).then_some(Same::Explained(Reason::GeoOrder));
+    }
+    (has_word(args, "ANY") && left.len() == right.len()).then_some(Same::Explained(Reason::GeoAny))
+}
+
+fn encoding(subject: &Reply, oracle: &Reply) -> Option<Same> {
+    match (subject.text()?, oracle.text()?) {
+        ("listpack", "hashtable") => Some(Same::Explained(Reason::SetListpack)),
+        ("listpack", "quicklist") => Some(Same::Explained(Reason::ListListpack)),
+        ("intset", "hashtable") => Some(Same::Explained(Reason::SetRebuilt)),
+        _ => None,
+    }
+}
+
+fn page(subject: &Reply, oracle: &Reply) -> bool {
+    let is_page = |reply: &Reply| reply.elements().is_some_and(|elements| elements.len() == 2);
+    is_page(subject) && is_page(oracle)
+}
+
+/// Compares two encodings read while looking at the state; for the rules see [`compare`].
+pub fn compare_encodings(subject: &Reply, oracle: &Reply) -> Option<Same> {
+    if subject == oracle {
+        Some(Same::Yes)
+    } else {
+        encoding(subject, oracle)
+    }
+}
+
+/// Compares two times to live in milliseconds.
+pub fn compare_ttls(subject: &Reply, oracle: &Reply) -> bool {
+    subject == oracle || near(subject, oracle, SECONDS_APART * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::split;
+
+    fn outcome(line: &str, subject: &[u8], oracle: &[u8]) -> Option<Same> {
+        let reply = |wire| Reply::decode(wire).unwrap().0;
+        compare(&split(line).unwrap(), &reply(subject), &reply(oracle))
+    }
+
+    #[test]
+    fn each_rule_lets_through_what_it_should() {
+        assert_eq!(outcome("GET k", b"$1\r\na\r\n", b"$1\r\na\r\n"), Some(Same::Yes));
+        assert_eq!(outcome("GET k", b"$1\r\na\r\n", b"$1\r\nb\r\n"), None);
+        assert_eq!(
+            outcome("SMEMBERS k", b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n"),
+            Some(Same::Yes)
+        );
+        assert_eq!(
+            outcome("LRANGE k 0 -1", b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n"),
+            None
+        );
+        assert_eq!(
+            outcome("HGETALL k", b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n"),
+            None
+        );
+        assert_eq!(outcome("ttl k", b":99\r\n", b":100\r\n"), Some(Same::Yes));
+        assert_eq!(outcome("ttl k", b":-1\r\n", b":0\r\n"), None);
+        assert_eq!(outcome("MEMORY USAGE k", b":-1\r\n", b"$-1\r\n"), None);
+        assert_eq!(
+            outcome("OBJECT ENCODING k", b"$8\r\nlistpack\r\n", b"$9\r\nhashtable\r\n"),
+            Some(Same::Explained(Reason::SetListpack))
+        );
+    }
+}
