@@ -19,8 +19,8 @@ mod tests;
 
 use std::fmt;
 
-pub use entry::Item;
 use entry::{END, Encoded, check_at, item_at, span_at, start_before};
+pub use entry::{Item, Needle};
 
 use super::integer::MAX_INTEGER_TEXT;
 use super::thin::{ThinBuf, ThinFormat};
@@ -151,6 +151,16 @@ impl Listpack {
         self.total_bytes().saturating_add(extra) <= MAX_BYTES
     }
 
+    /// An upper bound of the bytes that an entry for a value of `len` bytes takes; exact for strings below 4 KiB.
+    pub fn entry_bound(len: usize) -> usize {
+        match len {
+            0..=0x3F => len + 2,
+            0x40..=0x7D => len + 3,
+            0x7E..=0xFFF => len + 4,
+            _ => len.saturating_add(10),
+        }
+    }
+
     /// Number of entries. Counts them if there are 65535 or more.
     pub fn len(&self) -> usize {
         match self.count_field() {
@@ -223,6 +233,11 @@ impl Listpack {
     /// The value of the entry at `pos`.
     pub fn at(&self, pos: Position) -> Item<'_> {
         item_at(self.as_bytes(), pos.offset())
+    }
+
+    /// Bytes that the entry at `pos` takes.
+    pub fn span(&self, pos: Position) -> usize {
+        span_at(self.as_bytes(), pos.offset())
     }
 
     /// The entry with number `index`; negative numbers count from the end, -1 being the last. Walks from the nearer
@@ -367,6 +382,26 @@ impl Listpack {
         }
     }
 
+    /// Removes the entries at `positions`, which ascend, in one pass.
+    pub fn remove_many(&mut self, positions: &[Position]) {
+        let Some(first) = positions.first() else { return };
+        let (end, count) = (self.end(), self.count_field());
+        // What is kept moves down, one run after another: `to` is where the next run goes.
+        let mut to = first.offset();
+        for (k, pos) in positions.iter().enumerate() {
+            let from = pos.offset() + span_at(self.as_bytes(), pos.offset());
+            let run_end = positions.get(k + 1).map_or(end, |next| next.offset());
+            self.0
+                .body_mut()
+                .copy_within(from - Format::LEAD..run_end - Format::LEAD, to - Format::LEAD);
+            to += run_end - from;
+        }
+        self.resize(to, end - to, 0);
+        if count != UNKNOWN {
+            self.set_count(usize::from(count) - positions.len());
+        }
+    }
+
     /// Removes all entries.
     pub fn clear(&mut self) {
         *self = Self::new();
@@ -461,7 +496,7 @@ impl<'a> IntoIterator for &'a Listpack {
 }
 
 /// The values of a listpack, from either end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Iter<'a> {
     bytes: &'a [u8],
     /// Start of the next entry from the front.

@@ -18,7 +18,7 @@
 
 use std::borrow::Cow;
 
-use super::super::integer::parse_canonical;
+use crate::numeric::parse_i64;
 
 /// The byte after the last entry. No head begins with it.
 pub(super) const END: u8 = 0xFF;
@@ -45,7 +45,7 @@ impl<'a> Item<'a> {
     /// Whether the value is exactly `value`.
     pub fn eq_bytes(&self, value: &[u8]) -> bool {
         match self {
-            Self::Int(int) => parse_canonical(value) == Some(*int),
+            Self::Int(int) => parse_i64(value) == Some(*int),
             Self::Bytes(bytes) => *bytes == value,
         }
     }
@@ -90,6 +90,32 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A value to compare many items with: whether it is an integer is found out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    bytes: &'a [u8],
+    int: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares `value` for comparisons.
+    pub fn new(value: &'a [u8]) -> Self {
+        Self {
+            bytes: value,
+            int: parse_i64(value),
+        }
+    }
+
+    /// Whether `item` is this value.
+    #[inline]
+    pub fn matches(&self, item: &Item<'_>) -> bool {
+        match item {
+            Item::Int(int) => self.int == Some(*int),
+            Item::Bytes(bytes) => *bytes == self.bytes,
+        }
+    }
+}
+
 /// A value as an entry has it: the head and the body, ready to be written or compared.
 #[derive(Clone, Copy)]
 pub(super) struct Encoded<'a> {
@@ -101,7 +127,7 @@ pub(super) struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     /// The entry of `value`: as an integer where its bytes are the canonical text of one.
     pub(super) fn of(value: &'a [u8]) -> Self {
-        match parse_canonical(value) {
+        match parse_i64(value) {
             Some(int) => Self::of_int(int),
             None => Self::of_string(value),
         }

@@ -154,6 +154,7 @@ enum Op {
     InsertAfter(usize, Vec<u8>),
     Replace(usize, Vec<u8>),
     Remove(usize, usize),
+    RemoveMany(usize),
     SplitAndAppend(usize),
     SplitAndPrepend(usize),
 }
@@ -167,6 +168,7 @@ fn op() -> impl Strategy<Value = Op> {
         (0..100_usize, value()).prop_map(|(at, v)| Op::InsertAfter(at, v)),
         (0..100_usize, value()).prop_map(|(at, v)| Op::Replace(at, v)),
         (0..100_usize, 0..4_usize).prop_map(|(at, n)| Op::Remove(at, n)),
+        (2..9_usize).prop_map(Op::RemoveMany),
         (0..100_usize).prop_map(Op::SplitAndAppend),
         (0..100_usize).prop_map(Op::SplitAndPrepend),
     ]
@@ -228,6 +230,16 @@ fn apply(op: Op, pack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
             model.drain(index..(index + count).min(model.len()));
             assert_eq!(next.map(|pos| pack.at(pos).to_vec()).as_ref(), model.get(index));
         }
+        Op::RemoveMany(every) => {
+            let kept = |index: usize| index % every != 1;
+            let positions: Vec<_> = (0..pack.len())
+                .filter(|&k| !kept(k))
+                .map(|k| pack.seek(k as i64).unwrap())
+                .collect();
+            pack.remove_many(&positions);
+            let mut index = 0..;
+            model.retain(|_| index.next().is_some_and(kept));
+        }
         Op::SplitAndAppend(index) => {
             let tail = pack.split_off(index);
             pack.append(&tail);
@@ -276,6 +288,9 @@ proptest! {
         prop_assert_eq!(item.byte_len(), value.len());
         prop_assert!(item.with_bytes(|bytes| bytes == value));
         prop_assert_eq!(item.eq_bytes(&other), value == other);
+        prop_assert_eq!(Needle::new(&other).matches(&item), value == other);
+        prop_assert!(Needle::new(&value).matches(&item));
+        prop_assert!(pack.total_bytes() - EMPTY <= Listpack::entry_bound(value.len()));
     }
 
     #[test]

@@ -1,0 +1,252 @@
+//! One node of a quicklist: a listpack, or one large element, and how large either may be. It knows nothing of its
+//! neighbours.
+
+use std::ops::Range;
+
+use super::End;
+use super::iter::NodeIter;
+use crate::encoding::listpack::{Item, Listpack, Position};
+
+/// Bytes that a node counted by entries may not pass.
+const SAFETY_BYTES: usize = 8 * 1024;
+/// Most entries of a node, whatever the configuration says.
+const MAX_NODE_ENTRIES: usize = (1 << 15) - 1;
+
+/// How large a node may get: `list-max-listpack-size`.
+///
+/// `list-compress-depth` is accepted as an option and not used: nodes are never compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLimits {
+    /// -1 to -5: a node takes at most 4, 8, 16, 32 or 64 KiB. Positive: at most that many entries (and 8 KiB).
+    pub max_listpack_size: i32,
+}
+
+impl Default for ListLimits {
+    fn default() -> Self {
+        Self {
+            max_listpack_size: -2,
+        }
+    }
+}
+
+impl ListLimits {
+    /// Most bytes of a node.
+    pub(crate) fn max_bytes(self) -> usize {
+        match self.max_listpack_size {
+            0.. => SAFETY_BYTES,
+            size => 2048 << size.unsigned_abs().min(5),
+        }
+    }
+
+    /// Most entries of a node, where entries are what is counted.
+    pub(crate) fn max_entries(self) -> Option<usize> {
+        usize::try_from(self.max_listpack_size)
+            .ok()
+            .map(|entries| entries.clamp(1, MAX_NODE_ENTRIES))
+    }
+
+    /// Whether a node of this many bytes and entries is within the limit.
+    pub(crate) fn allows(self, bytes: usize, entries: usize) -> bool {
+        bytes <= self.max_bytes() && self.max_entries().is_none_or(|max| entries <= max)
+    }
+
+    /// Whether an element of `len` bytes is a node of its own.
+    pub(super) fn is_large(self, len: usize) -> bool {
+        len > self.max_bytes()
+    }
+}
+
+/// A part of a big list, as RDB stores it too.
+#[derive(Clone, Debug)]
+pub struct Node(pub(super) Inner);
+
+#[derive(Clone, Debug)]
+pub(super) enum Inner {
+    /// `count` is the listpack's number of entries, kept here so that a search does not touch the listpack.
+    Packed {
+        pack: Listpack,
+        count: u32,
+    },
+    Plain(Box<[u8]>),
+}
+
+/// What a node holds.
+#[derive(Clone, Copy, Debug)]
+pub enum NodeRef<'a> {
+    /// Several elements.
+    Packed(&'a Listpack),
+    /// One large element.
+    Plain(&'a [u8]),
+}
+
+impl Node {
+    /// A node of several elements. Empty ones are dropped when a list is built of them.
+    pub fn packed(pack: Listpack) -> Self {
+        let count = pack.len() as u32;
+        Self(Inner::Packed { pack, count })
+    }
+
+    /// A node of one element.
+    pub fn plain(element: impl Into<Box<[u8]>>) -> Self {
+        Self(Inner::Plain(element.into()))
+    }
+
+    pub(super) fn of_value(value: &[u8], limits: ListLimits) -> Self {
+        if limits.is_large(value.len()) {
+            return Self::plain(value);
+        }
+        let mut pack = Listpack::new();
+        pack.push_back(value);
+        Self::packed(pack)
+    }
+
+    /// What it holds.
+    pub fn view(&self) -> NodeRef<'_> {
+        match &self.0 {
+            Inner::Packed { pack, .. } => NodeRef::Packed(pack),
+            Inner::Plain(element) => NodeRef::Plain(element),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match &self.0 {
+            Inner::Packed { count, .. } => *count as usize,
+            Inner::Plain(_) => 1,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.0 {
+            Inner::Packed { pack, .. } => pack.total_bytes(),
+            Inner::Plain(element) => element.len(),
+        }
+    }
+
+    pub(super) fn at(&self, entry: usize) -> Option<Item<'_>> {
+        match &self.0 {
+            Inner::Packed { pack, .. } => pack.get(entry as i64),
+            Inner::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
+        }
+    }
+
+    /// The elements from number `entry` on.
+    pub(super) fn iter_from(&self, entry: usize) -> NodeIter<'_> {
+        match &self.0 {
+            Inner::Packed { pack, .. } => match pack.seek(entry as i64) {
+                Some(pos) => NodeIter::Packed(pack.iter_from(pos)),
+                None => NodeIter::Done,
+            },
+            Inner::Plain(element) if entry == 0 => NodeIter::Plain(element),
+            Inner::Plain(_) => NodeIter::Done,
+        }
+    }
+
+    pub(super) fn iter(&self) -> NodeIter<'_> {
+        match &self.0 {
+            Inner::Packed { pack, .. } => NodeIter::Packed(pack.iter()),
+            Inner::Plain(element) => NodeIter::Plain(element),
+        }
+    }
+
+    /// Puts `value` before element number `entry` (at the end if there is none) if the node has room for it.
+    pub(super) fn try_insert(&mut self, entry: usize, value: &[u8], limits: ListLimits) -> bool {
+        let Inner::Packed { pack, count } = &mut self.0 else {
+            return false;
+        };
+        let bytes = pack.total_bytes() + Listpack::entry_bound(value.len());
+        if limits.is_large(value.len()) || !limits.allows(bytes, *count as usize + 1) {
+            return false;
+        }
+        if entry == 0 {
+            pack.push_front(value);
+        } else if entry == *count as usize {
+            pack.push_back(value);
+        } else if let Some(pos) = pack.seek(entry as i64) {
+            pack.insert_before(pos, value);
+        }
+        *count += 1;
+        true
+    }
+
+    /// Removes the elements `range`.
+    pub(super) fn remove(&mut self, range: Range<usize>) {
+        match &mut self.0 {
+            Inner::Packed { pack, count } => {
+                pack.remove_range(range.start as i64, range.len());
+                *count -= range.len() as u32;
+            }
+            Inner::Plain(_) => *self = Self::packed(Listpack::new()),
+        }
+    }
+
+    /// Takes the elements of `next`, the following node, if both together fill at most three quarters of the limit, so
+    /// that the next insert does not cut them again. Gives `next` back if not.
+    pub(super) fn try_join(&mut self, next: Self, limits: ListLimits) -> Option<Self> {
+        let (
+            Inner::Packed { pack, count },
+            Inner::Packed {
+                pack: tail,
+                count: added,
+            },
+        ) = (&mut self.0, &next.0)
+        else {
+            return Some(next);
+        };
+        let bytes = pack.total_bytes() + tail.total_bytes();
+        if !limits.allows(bytes + limits.max_bytes() / 4, (*count + *added) as usize) {
+            return Some(next);
+        }
+        pack.append(tail);
+        *count += added;
+        None
+    }
+
+    /// Cuts the node before element `entry` and returns what follows.
+    pub(super) fn split_off(&mut self, entry: usize) -> Self {
+        let Inner::Packed { pack, count } = &mut self.0 else {
+            return Self::packed(Listpack::new());
+        };
+        let tail = pack.split_off(entry);
+        let tail_count = *count - entry as u32;
+        *count = entry as u32;
+        Self(Inner::Packed {
+            pack: tail,
+            count: tail_count,
+        })
+    }
+
+    /// Removes elements that equal `value`: at most `most`, the first ones from `end` on. Returns how many.
+    pub(super) fn remove_equal(&mut self, end: End, value: &[u8], most: usize) -> usize {
+        match &mut self.0 {
+            Inner::Packed { pack, count } => {
+                let removed = remove_equal(pack, end, value, most);
+                *count -= removed as u32;
+                removed
+            }
+            Inner::Plain(element) if **element == *value => {
+                self.remove(0..1);
+                1
+            }
+            Inner::Plain(_) => 0,
+        }
+    }
+}
+
+/// Removes entries that equal `value` from a listpack: at most `most`, the first ones from `end` on. Returns how many.
+pub fn remove_equal(pack: &mut Listpack, end: End, value: &[u8], most: usize) -> usize {
+    let mut hits: Vec<Position> = Vec::new();
+    let mut from = pack.first();
+    while let Some(pos) = from.and_then(|from| pack.find(value, from, 0)) {
+        if end == End::Front && hits.len() == most {
+            break;
+        }
+        hits.push(pos);
+        from = pack.next(pos);
+    }
+    let kept = match end {
+        End::Front => 0,
+        End::Back => hits.len().saturating_sub(most),
+    };
+    pack.remove_many(&hits[kept..]);
+    hits.len() - kept
+}
