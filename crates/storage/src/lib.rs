@@ -11,6 +11,8 @@ pub mod effects;
 pub mod encoding;
 pub mod evict;
 mod floattext;
+pub mod geo;
+pub mod geosearch;
 pub mod glob;
 pub mod keyspace;
 pub mod longdouble;

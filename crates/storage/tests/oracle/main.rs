@@ -5,6 +5,7 @@
 
 mod bits;
 mod digest;
+mod geo;
 mod glob;
 mod longdouble;
 mod numeric;
