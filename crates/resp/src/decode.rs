@@ -23,9 +23,11 @@ use partial::{Partial, Progress};
 pub struct DecodeLimits {
     /// The longest argument: `proto-max-bulk-len`. A primary's stream is not bound by it: pass `usize::MAX`.
     pub max_bulk_len: usize,
-    /// The longest inline command, and the longest `*` or `$` line (64 KiB in Redis).
+    /// The longest inline command, and the longest `*` or `$` line (64 KiB in Redis). Redis looks at it only while
+    /// the line's end is missing, so that a longer line passes if it comes in one read; here the cut never matters.
     pub max_inline_len: usize,
-    /// The longest multibulk command as sent, headers included: `client-query-buffer-limit`.
+    /// The longest multibulk command as sent, headers included: `client-query-buffer-limit`. Checked against the
+    /// announced lengths, so a command that cannot pass is refused before its bytes are received.
     pub max_query_buffer: usize,
     /// Before AUTH a command may have 10 arguments of 16 KiB at most.
     pub authenticated: bool,
