@@ -14,6 +14,8 @@ mod floattext;
 pub mod geo;
 pub mod geosearch;
 pub mod glob;
+pub mod hll;
+mod hllsparse;
 pub mod keyspace;
 pub mod longdouble;
 pub mod numeric;

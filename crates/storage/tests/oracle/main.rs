@@ -7,6 +7,7 @@ mod bits;
 mod digest;
 mod geo;
 mod glob;
+mod hll;
 mod longdouble;
 mod numeric;
 mod redis;
