@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::member_index::MemberIndex;
 use super::member_slab::{MemberId, MemberSlab};
-use super::score_tree::{Entry, ScoreTree, TreeIter};
+use super::score_tree::{ById, ByScore, Entry, ScoreTree, Search, TreeIter};
 
 /// A set of members ordered by score, then by bytes.
 ///
@@ -73,7 +73,7 @@ impl BigZset {
         let id = self.slab.alloc(score, member);
         let slab = &self.slab;
         self.tree
-            .insert(Entry { score, id }, stands_before(slab, score, id, member));
+            .insert(Entry { score, id }, place_of(slab, Entry { score, id }, member));
         self.index
             .insert(hash, id, |id| hash_with(&self.hasher, slab.member(id)));
         None
@@ -116,14 +116,18 @@ impl BigZset {
         Some(self.rank_of(Entry { score, id }, member))
     }
 
-    /// How many members stand before: `before` says it of a score, and must hold for the first so many and no others.
-    pub fn count_by_score(&self, mut before: impl FnMut(f64) -> bool) -> usize {
-        self.tree.rank(|entry| before(entry.score))
+    /// How many members have a lower score; with `or_equal`, also those of this score.
+    pub fn count_below(&self, score: f64, or_equal: bool) -> usize {
+        self.tree.rank(ByScore {
+            score,
+            tie: |_| or_equal,
+        })
     }
 
-    /// The same, by the members' bytes.
+    /// How many members stand before: `before` says it of their bytes, and must hold for the first so many and no
+    /// others.
     pub fn count_by_member(&self, mut before: impl FnMut(&[u8]) -> bool) -> usize {
-        self.tree.rank(|entry| before(self.slab.member(entry.id)))
+        self.tree.rank(ById(|id| before(self.slab.member(id))))
     }
 
     /// The member with this rank.
@@ -168,8 +172,7 @@ impl BigZset {
     }
 
     fn rank_of(&self, entry: Entry, member: &[u8]) -> usize {
-        self.tree
-            .rank(stands_before(&self.slab, entry.score, entry.id, member))
+        self.tree.rank(place_of(&self.slab, entry, member))
     }
 
     /// Gives a member a new score: in place if it stays between its neighbours.
@@ -181,10 +184,10 @@ impl BigZset {
             })
         } else {
             rank == 0
-                || self
-                    .tree
-                    .get(rank - 1)
-                    .is_none_or(|previous| stands_before(&self.slab, score, old.id, member)(previous))
+                || self.tree.get(rank - 1).is_none_or(|previous| {
+                    previous.score < score
+                        || (previous.score == score && self.slab.member(previous.id) < member)
+                })
         };
         self.slab.set_score(old.id, score);
         if stays {
@@ -193,20 +196,15 @@ impl BigZset {
         }
         self.tree.remove_run(rank, 1, |_| ());
         let entry = Entry { score, id: old.id };
-        self.tree
-            .insert(entry, stands_before(&self.slab, score, old.id, member));
+        self.tree.insert(entry, place_of(&self.slab, entry, member));
     }
 }
 
-/// The order: by score, then by bytes. Holds for entries before the member `id` with that score.
-fn stands_before<'a>(
-    slab: &'a MemberSlab,
-    score: f64,
-    id: MemberId,
-    member: &'a [u8],
-) -> impl FnMut(Entry) -> bool + 'a {
-    move |entry| {
-        entry.score < score || (entry.score == score && entry.id != id && slab.member(entry.id) < member)
+/// The place of an entry in the order: by score, then by bytes.
+fn place_of<'a>(slab: &'a MemberSlab, entry: Entry, member: &'a [u8]) -> impl Search + 'a {
+    ByScore {
+        score: entry.score,
+        tie: move |id| id != entry.id && slab.member(id) < member,
     }
 }
 

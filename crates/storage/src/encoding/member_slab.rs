@@ -6,11 +6,15 @@
 
 use super::chunked::Chunked;
 
-/// The most pages a slab can have, since ids have 32 bits: room for 4 billion members, over 100 GB in a single key.
-const MAX_PAGES: u32 = 1 << 24;
+/// The most pages a slab can have, since ids have 32 bits: room for a billion members or more, over 100 GB in one key.
+const MAX_PAGES: u32 = 1 << (u32::BITS - SLOT_BITS);
 
-/// Slots of a page; a page of small members may use fewer, so that its buffer fits an allocator size.
-const PAGE_SLOTS: usize = 256;
+/// Bits of an id that name the slot. With pages this large the directory of a million members stays in the L2 cache.
+const SLOT_BITS: u32 = 10;
+/// Slots of a page; a page of small members may use fewer, to fit [`MAX_PAGE_BYTES`] and an allocator size.
+const PAGE_SLOTS: usize = 1 << SLOT_BITS;
+/// The largest buffer of a page: what a page that doubles copies at most.
+const MAX_PAGE_BYTES: usize = 32 << 10;
 /// Slots that a page starts with; it doubles from there.
 const FIRST_SLOTS: usize = 8;
 /// The largest packed slot; longer members own their bytes.
@@ -24,13 +28,13 @@ const LARGE_CLASS: usize = CLASSES - 1;
 const NO_PAGE: u32 = u32::MAX;
 const NO_SLOT: u16 = u16::MAX;
 
-/// The names of a member's page and slot in one number: `page << 8 | slot`.
+/// The names of a member's page and slot in one number: page above, slot below.
 pub(crate) type MemberId = u32;
 
 /// Storage for (score, member) with stable ids.
 ///
 /// ```text
-/// id = page (24 bits) | slot (8 bits)
+/// id = page (22 bits) | slot (10 bits)
 ///
 /// page of class "26 bytes":  [ score f64 | len u8 | bytes.. | pad ][ .. ][ .. ]    vacant slot: [ next u16 | .. ]
 /// page of class "large":     [ Held { score, Box<[u8]> } ][ Vacant { next } ]..
@@ -107,7 +111,7 @@ impl MemberSlab {
         if page.is_full() {
             self.unlink(class, number);
         }
-        number << 8 | slot as u32
+        number << SLOT_BITS | slot as u32
     }
 
     /// Forgets a member; its id may be given to another.
@@ -195,7 +199,7 @@ impl MemberSlab {
         };
         let number = if self.vacant_pages == NO_PAGE {
             let number = u32::try_from(self.pages.len()).unwrap_or(NO_PAGE);
-            assert!(number < MAX_PAGES, "a sorted set holds at most 2^32 members");
+            assert!(number < MAX_PAGES, "a sorted set holds a billion members");
             self.pages.push(page);
             number
         } else {
@@ -335,13 +339,13 @@ fn class_of(member_len: usize) -> usize {
 
 /// How many slots fill an allocator size closely: sizes stand four to each doubling, so round down to a quarter.
 fn page_slots(slot_len: usize) -> usize {
-    let bytes = PAGE_SLOTS * slot_len;
+    let bytes = (PAGE_SLOTS * slot_len).min(MAX_PAGE_BYTES);
     let quarter = (1 << bytes.ilog2()) / 4;
     (bytes - bytes % quarter) / slot_len
 }
 
 fn split(id: MemberId) -> (u32, usize) {
-    (id >> 8, (id & 0xFF) as usize)
+    (id >> SLOT_BITS, id as usize % PAGE_SLOTS)
 }
 
 fn read_score(slot: &[u8]) -> f64 {
@@ -399,7 +403,8 @@ mod tests {
     fn pages_fill_their_allocation() {
         for slot_len in (10..=MAX_SMALL_SLOT).step_by(2) {
             let slots = page_slots(slot_len);
-            assert!((200..=PAGE_SLOTS).contains(&slots), "{slot_len}: {slots}");
+            assert!((250..=PAGE_SLOTS).contains(&slots), "{slot_len}: {slots}");
+            assert!(slots * slot_len <= MAX_PAGE_BYTES);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The order of a large sorted set: a B+tree over (score, id) that counts, so ranks cost O(log n) both ways.
 //!
-//! It must not know members or how ties are broken: where a search goes is decided by the caller's predicate, which
-//! says whether an entry stands before the place sought. Entries for which it holds must come first.
+//! It must not know members or how ties are broken: where a search goes is decided by the caller's [`Search`], which
+//! says which of some entries stand before the place sought.
 
 mod node;
+mod search;
 #[cfg(test)]
 mod tests;
 
 use super::member_slab::MemberId;
 use node::{Edge, Leaf, Node, Totals};
+pub(crate) use search::{ById, ByScore, Search};
 use std::ops::Range;
 
 /// A member's score and id, as the tree keeps them.
@@ -51,16 +53,16 @@ impl ScoreTree {
         self.len
     }
 
-    /// How many entries stand before: the rank of the first one for which `before` is false.
+    /// How many entries stand before the place sought: the rank of the one there.
     #[inline]
-    pub(crate) fn rank(&self, mut before: impl FnMut(Entry) -> bool) -> usize {
+    pub(crate) fn rank(&self, mut search: impl Search) -> usize {
         let mut rank = 0;
         let mut node = &self.root;
         loop {
             match node {
-                Node::Leaf(leaf) => return rank + leaf.rank(&mut before),
+                Node::Leaf(leaf) => return rank + leaf.rank(&mut search),
                 Node::Inner(inner) => {
-                    let at = inner.child_towards(&mut before);
+                    let at = inner.child_towards(&mut search);
                     rank += inner.count_before(at);
                     node = inner.child(at);
                 }
@@ -74,14 +76,14 @@ impl ScoreTree {
         Some(leaf.get(at))
     }
 
-    /// Adds an entry behind all those that are `before` it.
-    pub(crate) fn insert(&mut self, entry: Entry, mut before: impl FnMut(Entry) -> bool) {
+    /// Adds an entry at the place sought.
+    pub(crate) fn insert(&mut self, entry: Entry, mut search: impl Search) {
         self.len += 1;
         let edge = Edge {
             first: true,
             last: true,
         };
-        if let Some(right) = self.root.insert(entry, edge, &mut before, &mut self.totals) {
+        if let Some(right) = self.root.insert(entry, edge, &mut search, &mut self.totals) {
             let left = std::mem::replace(&mut self.root, Node::new_leaf());
             self.root = Node::new_inner(left, right);
             self.totals.inners += 1;

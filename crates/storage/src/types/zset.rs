@@ -239,8 +239,8 @@ impl Zset {
                 packed::count(pack, |pair| range.ends_after(pair.score)),
             ),
             OneOf2::B(big) => (
-                big.count_by_score(|score| range.starts_after(score)),
-                big.count_by_score(|score| range.ends_after(score)),
+                big.count_below(range.min, range.min_excl),
+                big.count_below(range.max, !range.max_excl),
             ),
         };
         start..end.max(start)

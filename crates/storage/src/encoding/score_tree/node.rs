@@ -3,7 +3,7 @@
 //! It must not know ranks beyond a node's own subtree. All leaves have one depth; a node other than the root is never
 //! empty, and holds at least a quarter of its capacity except along the edges that grew by appending.
 
-use super::Entry;
+use super::{Entry, Search};
 
 /// Entries of a leaf: 12 bytes each and a length fill 768 bytes, a size of the allocator.
 const LEAF: usize = 63;
@@ -48,34 +48,19 @@ pub(super) struct Leaf {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    heads: [Head; INNER],
+    /// First scores, first ids and counts of the children.
+    scores: [f64; INNER],
+    ids: [u32; INNER],
+    counts: [u32; INNER],
     children: [Option<Node>; INNER],
     len: u16,
 }
 
-/// What an inner node knows of a child: its first entry, laid out without padding, and its size.
+/// What an inner node knows of a child.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Head {
-    score: f64,
-    id: u32,
+    first: Entry,
     count: u32,
-}
-
-impl Head {
-    fn new(first: Entry, count: u32) -> Self {
-        Self {
-            score: first.score,
-            id: first.id,
-            count,
-        }
-    }
-
-    fn first(self) -> Entry {
-        Entry {
-            score: self.score,
-            id: self.id,
-        }
-    }
 }
 
 impl Node {
@@ -91,21 +76,21 @@ impl Node {
     }
 
     /// Adds an entry; a node split off to the right is returned.
-    pub(super) fn insert<F: FnMut(Entry) -> bool>(
+    pub(super) fn insert<S: Search>(
         &mut self,
         entry: Entry,
         edge: Edge,
-        before: &mut F,
+        search: &mut S,
         totals: &mut Totals,
     ) -> Option<Node> {
         match self {
             Node::Leaf(leaf) => {
-                let right = leaf.insert(entry, edge, before)?;
+                let right = leaf.insert(entry, edge, search)?;
                 totals.leaves += 1;
                 Some(Node::Leaf(right))
             }
             Node::Inner(inner) => {
-                let right = inner.insert(entry, edge, before, totals)?;
+                let right = inner.insert(entry, edge, search, totals)?;
                 totals.inners += 1;
                 Some(Node::Inner(right))
             }
@@ -149,18 +134,21 @@ impl Node {
 
     fn head(&self) -> Head {
         match self {
-            Node::Leaf(leaf) => Head::new(leaf.get(0), u32::from(leaf.len)),
-            Node::Inner(inner) => {
-                let count = inner.heads[..inner.len()].iter().map(|head| head.count).sum();
-                Head::new(inner.heads[0].first(), count)
-            }
+            Node::Leaf(leaf) => Head {
+                first: leaf.get(0),
+                count: u32::from(leaf.len),
+            },
+            Node::Inner(inner) => Head {
+                first: inner.first(0),
+                count: inner.counts[..inner.len()].iter().sum(),
+            },
         }
     }
 
     fn first(&self) -> Entry {
         match self {
             Node::Leaf(leaf) => leaf.get(0),
-            Node::Inner(inner) => inner.heads[0].first(),
+            Node::Inner(inner) => inner.first(0),
         }
     }
 
@@ -184,8 +172,8 @@ impl Leaf {
         }
     }
 
-    pub(super) fn rank<F: FnMut(Entry) -> bool>(&self, before: &mut F) -> usize {
-        partition(0, self.len(), |at| before(self.get(at)))
+    pub(super) fn rank<S: Search>(&self, search: &mut S) -> usize {
+        search.place(&self.scores[..self.len()], &self.ids[..self.len()])
     }
 
     fn empty() -> Self {
@@ -196,13 +184,8 @@ impl Leaf {
         }
     }
 
-    fn insert<F: FnMut(Entry) -> bool>(
-        &mut self,
-        entry: Entry,
-        edge: Edge,
-        before: &mut F,
-    ) -> Option<Box<Leaf>> {
-        let at = self.rank(before);
+    fn insert<S: Search>(&mut self, entry: Entry, edge: Edge, search: &mut S) -> Option<Box<Leaf>> {
+        let at = self.rank(search);
         if self.len() < LEAF {
             self.insert_at(at, entry);
             return None;
@@ -269,22 +252,23 @@ impl Leaf {
 impl Inner {
     /// The child in which a search goes on.
     #[inline]
-    pub(super) fn child_towards<F: FnMut(Entry) -> bool>(&self, before: &mut F) -> usize {
-        partition(1, self.len(), |at| before(self.heads[at].first())) - 1
+    pub(super) fn child_towards<S: Search>(&self, search: &mut S) -> usize {
+        // The first child's first entry decides nothing: what stands before it goes there too.
+        search.place(&self.scores[1..self.len()], &self.ids[1..self.len()])
     }
 
     /// The child that holds a rank of this subtree, and the rank within it. The rank must exist.
     pub(super) fn child_at_rank(&self, mut rank: usize) -> (usize, usize) {
         let mut at = 0;
-        while rank >= self.heads[at].count as usize {
-            rank -= self.heads[at].count as usize;
+        while rank >= self.counts[at] as usize {
+            rank -= self.counts[at] as usize;
             at += 1;
         }
         (at, rank)
     }
 
     pub(super) fn count_before(&self, at: usize) -> usize {
-        self.heads[..at].iter().map(|head| head.count as usize).sum()
+        self.counts[..at].iter().sum::<u32>() as usize
     }
 
     pub(super) fn child(&self, at: usize) -> &Node {
@@ -300,40 +284,51 @@ impl Inner {
     }
 
     fn empty() -> Self {
-        let head = Head {
-            score: 0.0,
-            id: 0,
-            count: 0,
-        };
         Self {
-            heads: [head; INNER],
+            scores: [0.0; INNER],
+            ids: [0; INNER],
+            counts: [0; INNER],
             children: [const { None }; INNER],
             len: 0,
         }
     }
 
+    fn first(&self, at: usize) -> Entry {
+        Entry {
+            score: self.scores[at],
+            id: self.ids[at],
+        }
+    }
+
+    fn set_first(&mut self, at: usize, first: Entry) {
+        self.scores[at] = first.score;
+        self.ids[at] = first.id;
+    }
+
     fn refresh_first(&mut self, at: usize) {
-        self.heads[at] = Head::new(self.child(at).first(), self.heads[at].count);
+        self.set_first(at, self.child(at).first());
     }
 
     fn refresh(&mut self, at: usize) {
-        self.heads[at] = self.child(at).head();
+        let Head { first, count } = self.child(at).head();
+        self.set_first(at, first);
+        self.counts[at] = count;
     }
 
-    fn insert<F: FnMut(Entry) -> bool>(
+    fn insert<S: Search>(
         &mut self,
         entry: Entry,
         edge: Edge,
-        before: &mut F,
+        search: &mut S,
         totals: &mut Totals,
     ) -> Option<Box<Inner>> {
-        let at = self.child_towards(before);
+        let at = self.child_towards(search);
         let child_edge = Edge {
             first: edge.first && at == 0,
             last: edge.last && at + 1 == self.len(),
         };
-        let Some(right) = self.child_mut(at).insert(entry, child_edge, before, totals) else {
-            self.heads[at].count += 1;
+        let Some(right) = self.child_mut(at).insert(entry, child_edge, search, totals) else {
+            self.counts[at] += 1;
             self.refresh_first(at);
             return None;
         };
@@ -370,8 +365,8 @@ impl Inner {
     ) -> usize {
         let (at, within) = self.child_at_rank(rank);
         let removed = self.child_mut(at).remove_run(within, most, each, totals);
-        self.heads[at].count -= removed as u32;
-        if self.heads[at].count == 0 {
+        self.counts[at] -= removed as u32;
+        if self.counts[at] == 0 {
             self.remove_child(at, totals);
             return removed;
         }
@@ -422,11 +417,13 @@ impl Inner {
 
     fn insert_child(&mut self, at: usize, child: Node) {
         let len = self.len();
-        self.heads.copy_within(at..len, at + 1);
-        self.heads[at] = child.head();
+        self.scores.copy_within(at..len, at + 1);
+        self.ids.copy_within(at..len, at + 1);
+        self.counts.copy_within(at..len, at + 1);
         self.children[at..=len].rotate_right(1);
         self.children[at] = Some(child);
         self.len += 1;
+        self.refresh(at);
     }
 
     /// Drops an emptied child.
@@ -443,7 +440,9 @@ impl Inner {
     /// Closes the gap of children that have been taken.
     fn cut(&mut self, from: usize, to: usize) {
         let len = self.len();
-        self.heads.copy_within(to..len, from);
+        self.scores.copy_within(to..len, from);
+        self.ids.copy_within(to..len, from);
+        self.counts.copy_within(to..len, from);
         self.children[from..len].rotate_left(to - from);
         self.len -= (to - from) as u16;
     }
@@ -451,8 +450,12 @@ impl Inner {
     /// Moves the children from `from` on to the front of `right`.
     fn move_tail(&mut self, from: usize, right: &mut Inner) {
         let (len, moved, held) = (self.len(), self.len() - from, right.len());
-        right.heads.copy_within(..held, moved);
-        right.heads[..moved].copy_from_slice(&self.heads[from..len]);
+        right.scores.copy_within(..held, moved);
+        right.ids.copy_within(..held, moved);
+        right.counts.copy_within(..held, moved);
+        right.scores[..moved].copy_from_slice(&self.scores[from..len]);
+        right.ids[..moved].copy_from_slice(&self.ids[from..len]);
+        right.counts[..moved].copy_from_slice(&self.counts[from..len]);
         right.children[..held + moved].rotate_right(moved);
         right.children[..moved].swap_with_slice(&mut self.children[from..len]);
         self.len = from as u16;
@@ -462,25 +465,13 @@ impl Inner {
     /// Moves the first `moved` children of `right` behind these.
     fn move_head(&mut self, right: &mut Inner, moved: usize) {
         let len = self.len();
-        self.heads[len..len + moved].copy_from_slice(&right.heads[..moved]);
+        self.scores[len..len + moved].copy_from_slice(&right.scores[..moved]);
+        self.ids[len..len + moved].copy_from_slice(&right.ids[..moved]);
+        self.counts[len..len + moved].copy_from_slice(&right.counts[..moved]);
         self.children[len..len + moved].swap_with_slice(&mut right.children[..moved]);
         self.len += moved as u16;
         right.cut(0, moved);
     }
-}
-
-/// The first place in `low..high` for which `before` is false; it must hold up to some place and not after.
-#[inline]
-fn partition(mut low: usize, mut high: usize, mut before: impl FnMut(usize) -> bool) -> usize {
-    while low < high {
-        let middle = (low + high) / 2;
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }
 
 #[cfg(test)]
@@ -496,7 +487,11 @@ impl Node {
                 totals.inners += 1;
                 let depths: Vec<usize> = (0..inner.len())
                     .map(|at| {
-                        let (known, found) = (inner.heads[at], inner.child(at).head());
+                        let known = Head {
+                            first: inner.first(at),
+                            count: inner.counts[at],
+                        };
+                        let found = inner.child(at).head();
                         assert_eq!(known, found);
                         assert!(known.count > 0);
                         inner.child(at).audit(totals)

@@ -3,12 +3,15 @@
 use super::*;
 use proptest::prelude::*;
 
-fn before(sought: Entry) -> impl FnMut(Entry) -> bool {
-    move |entry| (entry.score, entry.id) < (sought.score, sought.id)
+fn before(sought: Entry) -> impl Search {
+    ByScore {
+        score: sought.score,
+        tie: move |id| id < sought.id,
+    }
 }
 
 fn add(tree: &mut ScoreTree, model: &mut Vec<Entry>, entry: Entry) {
-    let at = model.partition_point(|&other| before(entry)(other));
+    let at = model.partition_point(|other| (other.score, other.id) < (entry.score, entry.id));
     assert_eq!(tree.rank(before(entry)), at);
     tree.insert(entry, before(entry));
     model.insert(at, entry);

@@ -41,6 +41,12 @@ pub(super) fn find(pack: &Listpack, member: &[u8]) -> Option<(Position, f64)> {
 pub(super) fn insert(pack: &mut Listpack, member: &[u8], score: f64) {
     let mut buffer = ScoreText::new();
     let text = buffer.format(score);
+    // Members that come in order need no walk.
+    let last = pack.last().and_then(|text| pair_at(pack, pack.prev(text)?));
+    if last.is_none_or(|pair| stands_before(&pair, score, member)) {
+        pack.push_back_pair(member, text);
+        return;
+    }
     let behind = pairs(pack)
         .find(|pair| !stands_before(pair, score, member))
         .map(|pair| pair.at);
