@@ -222,13 +222,11 @@ impl MemberIndex {
         bucket.ids[slot] = id;
     }
 
-    /// Empties a chain into `each` and frees its overflow buckets.
-    fn drain(&mut self, first: Bucket, mut each: impl FnMut(&mut Self, u8, MemberId)) {
+    /// Hands the buckets of a chain to `each` and frees those of the overflow.
+    fn drain(&mut self, first: Bucket, mut each: impl FnMut(&mut Self, &Bucket)) {
         let mut bucket = first;
         loop {
-            for slot in 0..bucket.filled() {
-                each(self, bucket.tags[slot], bucket.ids[slot]);
-            }
+            each(self, &bucket);
             if bucket.overflow == NONE {
                 return;
             }
@@ -244,9 +242,16 @@ impl MemberIndex {
         let (low, _) = self.masks();
         let home = (self.buckets.len() - 1) & low as usize;
         let first = std::mem::replace(&mut self.buckets[home], Bucket::EMPTY);
-        self.drain(first, |index, tag, id| {
-            let home = index.bucket_of(hash_of(id));
-            index.append(home, tag, id);
+        self.drain(first, |index, bucket| {
+            // Hash all first: the cache misses then overlap.
+            let mut homes = [0; SLOTS];
+            let filled = bucket.filled();
+            for (home, &id) in homes.iter_mut().zip(&bucket.ids[..filled]) {
+                *home = index.bucket_of(hash_of(id));
+            }
+            for (slot, &home) in homes[..filled].iter().enumerate() {
+                index.append(home, bucket.tags[slot], bucket.ids[slot]);
+            }
         });
     }
 
@@ -258,7 +263,11 @@ impl MemberIndex {
             return; // the only bucket
         }
         if let Some(last) = self.buckets.pop() {
-            self.drain(last, |index, tag, id| index.append(home, tag, id));
+            self.drain(last, |index, bucket| {
+                for slot in 0..bucket.filled() {
+                    index.append(home, bucket.tags[slot], bucket.ids[slot]);
+                }
+            });
         }
     }
 

@@ -3,12 +3,17 @@
 //! It must not know ranks beyond a node's own subtree. All leaves have one depth; a node other than the root is never
 //! empty, and holds at least a quarter of its capacity except along the edges that grew by appending.
 
+use super::search::LINE;
 use super::{Entry, Search};
 
-/// Entries of a leaf: 12 bytes each and a length fill 768 bytes, a size of the allocator.
+/// Entries of a leaf: 12 bytes each, a spare score and a length fill 768 bytes, a size of the allocator.
 const LEAF: usize = 63;
-/// Children of an inner node: 32 bytes each and a length fill 1024 bytes.
+/// Children of an inner node: 32 bytes each, a spare score and a length fill 1024 bytes.
 const INNER: usize = 31;
+
+/// Room for scores: whole cache lines, the last place always vacant.
+const LEAF_SCORES: usize = LEAF.next_multiple_of(LINE);
+const INNER_SCORES: usize = INNER.next_multiple_of(LINE);
 
 const _: () = assert!(size_of::<Leaf>() <= 768 && size_of::<Inner>() <= 1024);
 
@@ -41,15 +46,16 @@ pub(super) enum Node {
 
 #[derive(Debug)]
 pub(super) struct Leaf {
-    scores: [f64; LEAF],
+    /// Vacant ones are NaN, for which no comparison holds.
+    scores: [f64; LEAF_SCORES],
     ids: [u32; LEAF],
     len: u16,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    /// First scores, first ids and counts of the children.
-    scores: [f64; INNER],
+    /// First scores, first ids and counts of the children; vacant scores are NaN.
+    scores: [f64; INNER_SCORES],
     ids: [u32; INNER],
     counts: [u32; INNER],
     children: [Option<Node>; INNER],
@@ -173,12 +179,12 @@ impl Leaf {
     }
 
     pub(super) fn rank<S: Search>(&self, search: &mut S) -> usize {
-        search.place(&self.scores[..self.len()], &self.ids[..self.len()])
+        search.place(&self.scores, &self.ids[..self.len()])
     }
 
     fn empty() -> Self {
         Self {
-            scores: [0.0; LEAF],
+            scores: [f64::NAN; LEAF_SCORES],
             ids: [0; LEAF],
             len: 0,
         }
@@ -224,6 +230,7 @@ impl Leaf {
     fn cut(&mut self, from: usize, to: usize) {
         let len = self.len();
         self.scores.copy_within(to..len, from);
+        self.scores[len - (to - from)..len].fill(f64::NAN);
         self.ids.copy_within(to..len, from);
         self.len -= (to - from) as u16;
     }
@@ -234,6 +241,7 @@ impl Leaf {
         right.scores.copy_within(..held, moved);
         right.ids.copy_within(..held, moved);
         right.scores[..moved].copy_from_slice(&self.scores[from..len]);
+        self.scores[from..len].fill(f64::NAN);
         right.ids[..moved].copy_from_slice(&self.ids[from..len]);
         self.len = from as u16;
         right.len += moved as u16;
@@ -253,8 +261,10 @@ impl Inner {
     /// The child in which a search goes on.
     #[inline]
     pub(super) fn child_towards<S: Search>(&self, search: &mut S) -> usize {
-        // The first child's first entry decides nothing: what stands before it goes there too.
-        search.place(&self.scores[1..self.len()], &self.ids[1..self.len()])
+        // What stands before the first child's first entry goes to the first child too.
+        search
+            .place(&self.scores, &self.ids[..self.len()])
+            .saturating_sub(1)
     }
 
     /// The child that holds a rank of this subtree, and the rank within it. The rank must exist.
@@ -285,7 +295,7 @@ impl Inner {
 
     fn empty() -> Self {
         Self {
-            scores: [0.0; INNER],
+            scores: [f64::NAN; INNER_SCORES],
             ids: [0; INNER],
             counts: [0; INNER],
             children: [const { None }; INNER],
@@ -441,6 +451,7 @@ impl Inner {
     fn cut(&mut self, from: usize, to: usize) {
         let len = self.len();
         self.scores.copy_within(to..len, from);
+        self.scores[len - (to - from)..len].fill(f64::NAN);
         self.ids.copy_within(to..len, from);
         self.counts.copy_within(to..len, from);
         self.children[from..len].rotate_left(to - from);
@@ -454,6 +465,7 @@ impl Inner {
         right.ids.copy_within(..held, moved);
         right.counts.copy_within(..held, moved);
         right.scores[..moved].copy_from_slice(&self.scores[from..len]);
+        self.scores[from..len].fill(f64::NAN);
         right.ids[..moved].copy_from_slice(&self.ids[from..len]);
         right.counts[..moved].copy_from_slice(&self.counts[from..len]);
         right.children[..held + moved].rotate_right(moved);
@@ -479,8 +491,9 @@ impl Node {
     /// Asserts what an inner node knows of its children, returns the depth and counts the nodes.
     pub(super) fn audit(&self, totals: &mut Totals) -> usize {
         match self {
-            Node::Leaf(_) => {
+            Node::Leaf(leaf) => {
                 totals.leaves += 1;
+                assert!(leaf.scores[leaf.len()..].iter().all(|score| score.is_nan()));
                 0
             }
             Node::Inner(inner) => {
@@ -498,6 +511,7 @@ impl Node {
                     })
                     .collect();
                 assert!(depths.windows(2).all(|pair| pair[0] == pair[1]));
+                assert!(inner.scores[inner.len()..].iter().all(|score| score.is_nan()));
                 assert!(inner.children[inner.len()..].iter().all(Option::is_none));
                 depths[0] + 1
             }
