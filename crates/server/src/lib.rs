@@ -1,1 +1,3 @@
-//! Placeholder index.
+//! The server.
+
+pub mod config;
