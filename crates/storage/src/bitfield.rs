@@ -248,7 +248,7 @@ mod tests {
                 naive = naive << 1 | i64::from(get_bit(&bytes, offset + n));
             }
             if signed && naive >> (bits - 1) != 0 {
-                naive -= 1 << bits;
+                naive |= i64::MIN >> (63 - bits);
             }
             prop_assert_eq!(field.get(&bytes, offset), naive);
 
