@@ -208,6 +208,9 @@ fn from_decimal(decimal: &Decimal<'_>) -> LongDouble {
     if magnitude < -4951 {
         return zero;
     }
+    if let Some(value) = from_short_decimal(negative, &digits, exponent) {
+        return value;
+    }
     let mut big = Big::from_digits(&digits);
     let mut binary = exponent;
     let mut sticky = false;
@@ -225,6 +228,22 @@ fn from_decimal(decimal: &Decimal<'_>) -> LongDouble {
     finite(negative, top, sticky || cut, binary + dropped)
 }
 
+/// The common case, without a large number: digits that fit in a word, and a power of five that does.
+fn from_short_decimal(negative: bool, digits: &[u8], exponent: i64) -> Option<LongDouble> {
+    if digits.len() > TENS.1 || !(-(FIVES.1 as i64)..=0).contains(&exponent) {
+        return None;
+    }
+    let value = digits
+        .iter()
+        .fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let left = u128::from(value).leading_zeros();
+    let value = u128::from(value) << left;
+    let power = u128::from(5u64.pow(exponent.unsigned_abs() as u32));
+    // The quotient has 65 bits and more.
+    let (quotient, sticky) = (value / power, value % power != 0);
+    Some(finite(negative, quotient, sticky, exponent - i64::from(left)))
+}
+
 fn print(value: Finite) -> Vec<u8> {
     const DECIMALS: usize = 17;
     let mut digits = if value.exponent >= 0 {
@@ -233,12 +252,20 @@ fn print(value: Finite) -> Vec<u8> {
         big.into_digits()
     } else {
         let scaled = u128::from(value.mantissa) * 10u128.pow(DECIMALS as u32);
-        let hundredths = shift_right_to_even(scaled, value.exponent.unsigned_abs());
-        let text = format!("{hundredths:0width$}", width = DECIMALS + 1);
-        let (integer, fraction) = text.split_at(text.len() - DECIMALS);
-        let fraction = fraction.trim_end_matches('0');
-        let point = if fraction.is_empty() { "" } else { "." };
-        [integer, point, fraction].concat().into_bytes()
+        let scaled = shift_right_to_even(scaled, value.exponent.unsigned_abs());
+        // The value lies below 2^64, or its exponent would not be negative.
+        let one = 10u128.pow(DECIMALS as u32);
+        let (integer, fraction) = ((scaled / one) as u64, (scaled % one) as u64);
+        let mut text = integer.to_string().into_bytes();
+        if fraction != 0 {
+            text.extend_from_slice(format!(".{fraction:0DECIMALS$}").as_bytes());
+            let end = text
+                .iter()
+                .rposition(|&digit| digit != b'0')
+                .map_or(0, |last| last + 1);
+            text.truncate(end);
+        }
+        text
     };
     if value.negative && digits != b"0" {
         digits.insert(0, b'-');

@@ -162,6 +162,10 @@ pub fn push_f64_17g(out: &mut Vec<u8>, value: f64) {
         out.push(b'0');
         return;
     }
+    if let Some((digits, point)) = plain_digits(value.abs()) {
+        push_plain(out, digits, point);
+        return;
+    }
     // `d.dddddddddddddddde-x`, correctly rounded with ties to even, as glibc's printf does.
     let text = format!("{:.*e}", DIGITS as usize - 1, value.abs());
     let (mantissa, exponent) = text
@@ -199,6 +203,54 @@ pub fn push_f64_17g(out: &mut Vec<u8>, value: f64) {
         } else {
             out.extend_from_slice(&digits[..integer]);
             push_fraction(out, &digits[integer..]);
+        }
+    }
+}
+
+/// Returns the 17 significant digits of a number from 0.0001 to 2^53, and how many of them stand before the point
+/// (less than none if zeros follow it). This is what scores mostly are, and needs no arbitrary precision.
+fn plain_digits(value: f64) -> Option<(u64, i32)> {
+    const LEAST: u64 = 10u64.pow(16);
+    if !(0.0001..9e15).contains(&value) {
+        return None;
+    }
+    let bits = value.to_bits();
+    let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
+    // 1 to 66, since the value is below 2^53; the product below has at most 53 + 67 bits.
+    let shift = 1075u64
+        .checked_sub(bits >> 52)
+        .filter(|shift| (1..=66).contains(shift))?;
+    let mut point = match (mantissa >> shift) as u64 {
+        0 => 0,
+        integer => integer.ilog10() as i32 + 1,
+    };
+    while point <= 0 && (mantissa * 10u128.pow((17 - point) as u32)) >> shift < u128::from(LEAST) {
+        point -= 1;
+    }
+    let scaled = mantissa * 10u128.pow((17 - point) as u32);
+    let rest = scaled & ((1 << shift) - 1);
+    let half = 1u128 << (shift - 1);
+    let kept = (scaled >> shift) as u64;
+    let digits = kept + u64::from(rest > half || (rest == half && kept & 1 == 1));
+    // A carry into an 18th digit is left to the general way.
+    (LEAST..10 * LEAST).contains(&digits).then_some((digits, point))
+}
+
+/// Writes digits without an exponent and without trailing zeros.
+fn push_plain(out: &mut Vec<u8>, digits: u64, point: i32) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(digits).trim_end_matches('0').as_bytes();
+    match usize::try_from(point) {
+        Ok(point @ 1..) => {
+            let (integer, fraction) = text.split_at(point.min(text.len()));
+            out.extend_from_slice(integer);
+            out.resize(out.len() + point - integer.len(), b'0');
+            push_fraction(out, fraction);
+        }
+        Ok(0) | Err(_) => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + point.unsigned_abs() as usize, b'0');
+            out.extend_from_slice(text);
         }
     }
 }
@@ -412,6 +464,18 @@ mod tests {
             let value = f64::from_bits(bits);
             prop_assume!(!value.is_nan());
             prop_assert_eq!(parse_f64(g17(value).as_bytes()).map(f64::to_bits), Some(value.to_bits()));
+        }
+
+        /// The short way to the digits gives those of the long one.
+        #[test]
+        fn plain_digits_are_the_general_ones(mantissa in 1u64..1 << 53, shift in 0i32..67) {
+            let value = mantissa as f64 / 2f64.powi(shift);
+            if let Some((digits, point)) = plain_digits(value) {
+                let text = format!("{value:.16e}");
+                let (general, exponent) = text.split_once('e').unwrap();
+                prop_assert_eq!(digits.to_string(), general.replace('.', ""));
+                prop_assert_eq!(point - 1, exponent.parse::<i32>().unwrap());
+            }
         }
 
         #[test]

@@ -41,13 +41,19 @@ fn may_hold_open_brace(key: &[u8]) -> bool {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     const BRACES: u64 = LOW * b'{' as u64;
-    let (words, tail) = key.as_chunks::<8>();
-    let mut seen = 0;
-    for word in words {
+    let zero_byte = |word: &[u8; 8]| {
         let x = u64::from_le_bytes(*word) ^ BRACES;
-        seen |= x.wrapping_sub(LOW) & !x & HIGH;
-    }
-    seen != 0 || tail.contains(&b'{')
+        x.wrapping_sub(LOW) & !x & HIGH
+    };
+    // The last word overlaps the one before it, so that there is no tail.
+    let Some(last) = key.last_chunk::<8>() else {
+        return key.contains(&b'{');
+    };
+    let (words, _) = key.as_chunks::<8>();
+    words
+        .iter()
+        .fold(zero_byte(last), |seen, word| seen | zero_byte(word))
+        != 0
 }
 
 /// Returns the CRC-16/XMODEM of `data`.
@@ -55,30 +61,29 @@ fn may_hold_open_brace(key: &[u8]) -> bool {
 pub fn crc16(data: &[u8]) -> u16 {
     let (blocks, mut tail) = data.as_chunks::<8>();
     let mut crc = 0u16;
-    for b in blocks {
-        let [hi, lo] = crc.to_be_bytes();
-        crc = TABLES[7][usize::from(b[0] ^ hi)]
-            ^ TABLES[6][usize::from(b[1] ^ lo)]
-            ^ TABLES[5][usize::from(b[2])]
-            ^ TABLES[4][usize::from(b[3])]
-            ^ TABLES[3][usize::from(b[4])]
-            ^ TABLES[2][usize::from(b[5])]
-            ^ TABLES[1][usize::from(b[6])]
-            ^ TABLES[0][usize::from(b[7])];
+    for block in blocks {
+        // One load and shifts: loads are what the look-ups need. The CRC so far goes into the first two bytes.
+        let b = u64::from_le_bytes(*block) ^ u64::from(crc.swap_bytes());
+        let at = |n: u32| look_up(7 - n as usize, (b >> (8 * n)) as u8);
+        // What does not wait for the block before is added up first.
+        crc = ((at(2) ^ at(3)) ^ (at(4) ^ at(5)) ^ (at(6) ^ at(7))) ^ (at(0) ^ at(1));
     }
     if let Some((b, rest)) = tail.split_first_chunk::<4>() {
         let [hi, lo] = crc.to_be_bytes();
-        crc = TABLES[3][usize::from(b[0] ^ hi)]
-            ^ TABLES[2][usize::from(b[1] ^ lo)]
-            ^ TABLES[1][usize::from(b[2])]
-            ^ TABLES[0][usize::from(b[3])];
+        let ahead = look_up(1, b[2]) ^ look_up(0, b[3]);
+        crc = ahead ^ (look_up(3, b[0] ^ hi) ^ look_up(2, b[1] ^ lo));
         tail = rest;
     }
     for &byte in tail {
         let [hi, lo] = crc.to_be_bytes();
-        crc = u16::from_be_bytes([lo, 0]) ^ TABLES[0][usize::from(hi ^ byte)];
+        crc = u16::from_be_bytes([lo, 0]) ^ look_up(0, hi ^ byte);
     }
     crc
+}
+
+#[inline]
+fn look_up(zeros: usize, byte: u8) -> u16 {
+    TABLES[zeros][usize::from(byte)]
 }
 
 /// `TABLES[n][b]` is the CRC of byte `b` followed by `n` zero bytes: eight look-ups that do not wait for
