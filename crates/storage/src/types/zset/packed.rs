@@ -1,16 +1,14 @@
 //! The small sorted set: one listpack of (member, score) pairs, in order.
 //!
-//! Knows nothing of limits. Scores are integers where they are whole and below 2^52, and else their shortest text,
-//! as in the listpacks of Redis 7.2's RDB files.
+//! Knows nothing of limits. Scores are integers where they are whole and have up to 17 digits, and else their shortest
+//! text, as in the listpacks of Redis 7.2's RDB files. So -0 becomes 0, as it does there.
 
 use std::ops::Range;
 
 use crate::encoding::listpack::{Item, Iter, Listpack, Position};
 
-/// Whole scores from here ...
-const MIN_INT_SCORE: f64 = -4_503_599_627_370_495.0;
-/// ... to here are kept as integers (Redis's limit, near 2^52).
-const MAX_INT_SCORE: f64 = 4_503_599_627_370_496.0;
+/// Whole scores below this are kept as integers: those that C's `%.17g` writes in full.
+const INT_SCORE_LIMIT: f64 = 1e17;
 
 /// A pair and where it stands.
 pub(super) struct Pair<'a> {
@@ -122,7 +120,7 @@ impl ScoreText {
     }
 
     fn format(&mut self, score: f64) -> &[u8] {
-        if (MIN_INT_SCORE..=MAX_INT_SCORE).contains(&score) && score.trunc() == score {
+        if score.abs() < INT_SCORE_LIMIT && score.trunc() == score {
             self.int.format(score as i64).as_bytes()
         } else {
             self.float.format(score).as_bytes()

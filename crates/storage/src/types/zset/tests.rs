@@ -305,6 +305,29 @@ fn a_listpack_holds_whole_scores_as_integers_and_others_as_text() {
     assert_eq!(items, expected);
 }
 
+/// The listpack in what DUMP of redis-server 7.0.15 answers for the same ZADD.
+#[test]
+fn a_listpack_has_the_bytes_of_redis() {
+    let members = [
+        ("a", 1.0),
+        ("5", 2.0),
+        ("c", 1.5),
+        ("m", -0.0),
+        ("n", -3.0),
+        ("big", 4_503_599_627_370_496.0),
+        ("huge", 9_007_199_254_740_992.0),
+        ("-77", 3000.0),
+        ("last", f64::INFINITY),
+        ("first", f64::NEG_INFINITY),
+    ];
+    let zset = Zset::from_unsorted(members, &ZsetLimits::default());
+    let expected =
+        b"\x60\0\0\0\x14\0\x85first\x06\x84-inf\x05\x81n\x02\xdf\xfd\x02\x81m\x02\x00\x01\x81a\x02\x01\x01\
+        \x81c\x02\x831.5\x04\x05\x01\x02\x01\xdf\xb3\x02\xcb\xb8\x02\x83big\x04\xf4\0\0\0\0\0\0\x10\0\x09\
+        \x84huge\x05\xf4\0\0\0\0\0\0\x20\0\x09\x84last\x05\x83inf\x04\xff";
+    assert_eq!(zset.as_listpack().expect("small").as_bytes(), expected);
+}
+
 #[test]
 fn listpacks_of_files_are_checked() {
     let pack = |items: &[&str]| {
