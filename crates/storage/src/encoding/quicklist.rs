@@ -89,12 +89,10 @@ impl Quicklist {
         if self.nodes.is_empty() {
             return Some(Listpack::new());
         }
-        let (1, Some(Node(Inner::Packed { pack, count }))) = (self.nodes.len(), self.nodes.front()) else {
-            return None;
-        };
+        let node = self.nodes.front()?;
         let small = match limits.max_entries() {
-            Some(entries) => *count as usize <= entries / 2,
-            None => pack.total_bytes() <= limits.max_bytes() / 2,
+            Some(entries) => node.count() <= entries / 2,
+            None => node.bytes() <= limits.max_bytes() / 2,
         };
         if small { self.take_only_pack() } else { None }
     }
@@ -104,16 +102,12 @@ impl Quicklist {
         if self.nodes.len() != 1 {
             return None;
         }
-        match self.nodes.pop_front()?.0 {
-            Inner::Packed { pack, .. } => {
-                self.len = 0;
-                Some(pack)
-            }
-            plain @ Inner::Plain(_) => {
-                self.nodes.push_front(Node(plain));
-                None
-            }
-        }
+        let Inner::Packed(pack) = &mut self.nodes.front_mut()?.inner else {
+            return None;
+        };
+        let pack = std::mem::take(pack);
+        *self = Self::new();
+        Some(pack)
     }
 
     /// Where element `index` is. Walks from the nearer end.
@@ -121,24 +115,20 @@ impl Quicklist {
         if index >= self.len {
             return None;
         }
+        let (head, tail) = self.nodes.as_slices();
         if index < self.len / 2 {
-            let mut entry = index;
-            for (n, node) in self.nodes.iter().enumerate() {
-                match entry.checked_sub(node.count()) {
-                    None => return Some((n, entry)),
-                    Some(rest) => entry = rest,
-                }
-            }
-            return None;
+            return match seek_forward(head, index) {
+                Ok(place) => Some(place),
+                Err(rest) => seek_forward(tail, rest)
+                    .ok()
+                    .map(|(n, entry)| (n + head.len(), entry)),
+            };
         }
-        let mut from_end = self.len - index;
-        for (n, node) in self.nodes.iter().enumerate().rev() {
-            match node.count().checked_sub(from_end) {
-                Some(entry) => return Some((n, entry)),
-                None => from_end -= node.count(),
-            }
+        let from_end = self.len - index;
+        match seek_backward(tail, from_end) {
+            Ok((n, entry)) => Some((n + head.len(), entry)),
+            Err(rest) => seek_backward(head, rest).ok(),
         }
-        None
     }
 
     /// Element `index`.
@@ -213,11 +203,12 @@ impl Quicklist {
         let Some((n, entry)) = self.seek(index) else {
             return false;
         };
-        if let Inner::Packed { pack, count } = &mut self.nodes[n].0
+        let count = self.nodes[n].count();
+        if let Inner::Packed(pack) = &mut self.nodes[n].inner
             && let Some(pos) = pack.seek(entry as i64)
         {
             let bytes = pack.total_bytes() - pack.span(pos) + Listpack::entry_bound(value.len());
-            if limits.allows(bytes, *count as usize) {
+            if limits.allows(bytes, count) {
                 pack.replace(pos, value);
                 return true;
             }
@@ -366,4 +357,48 @@ impl Quicklist {
             None => Iter::of_pack(listpack::Iter::default(), 0, End::Front),
         }
     }
+}
+
+/// Nodes that a search sums up before it looks at each of them.
+const STRIDE: usize = 16;
+
+/// The place of element `index` of `nodes`, or how far beyond their end it is.
+fn seek_forward(nodes: &[Node], mut index: usize) -> Result<Place, usize> {
+    let mut base = 0;
+    for chunk in nodes.chunks(STRIDE) {
+        let count: usize = chunk.iter().map(Node::count).sum();
+        if index >= count {
+            index -= count;
+            base += chunk.len();
+            continue;
+        }
+        for (k, node) in chunk.iter().enumerate() {
+            match index.checked_sub(node.count()) {
+                None => return Ok((base + k, index)),
+                Some(rest) => index = rest,
+            }
+        }
+    }
+    Err(index)
+}
+
+/// The place of the element that is `from_end` (1: the last) before the end of `nodes`, or how far before their start it
+/// is.
+fn seek_backward(nodes: &[Node], mut from_end: usize) -> Result<Place, usize> {
+    let mut end = nodes.len();
+    for chunk in nodes.rchunks(STRIDE) {
+        let count: usize = chunk.iter().map(Node::count).sum();
+        end -= chunk.len();
+        if from_end > count {
+            from_end -= count;
+            continue;
+        }
+        for (k, node) in chunk.iter().enumerate().rev() {
+            match node.count().checked_sub(from_end) {
+                Some(entry) => return Ok((end + k, entry)),
+                None => from_end -= node.count(),
+            }
+        }
+    }
+    Err(from_end)
 }

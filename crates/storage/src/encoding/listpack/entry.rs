@@ -229,6 +229,15 @@ const SPANS: [u8; 256] = {
     spans
 };
 
+/// Length of every entry that begins with `first`, where that is one length.
+#[inline]
+pub(super) fn span_of_first(first: u8) -> Option<usize> {
+    match SPANS[usize::from(first)] {
+        0 => None,
+        span => Some(usize::from(span)),
+    }
+}
+
 /// Length of the whole entry at `pos` of a valid listpack.
 #[inline]
 pub(super) fn span_at(buf: &[u8], pos: usize) -> usize {
@@ -291,6 +300,11 @@ pub(super) fn item_at(buf: &[u8], pos: usize) -> Item<'_> {
 /// Start of the entry that ends right before `end` in a valid listpack.
 #[inline]
 pub(super) fn start_before(buf: &[u8], end: usize) -> usize {
+    // Nearly all are one group.
+    let last = buf[end - 1];
+    if last & 0x80 == 0 {
+        return end - 1 - usize::from(last);
+    }
     let mut len = 0;
     let mut groups = 0;
     loop {

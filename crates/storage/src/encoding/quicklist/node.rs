@@ -58,15 +58,15 @@ impl ListLimits {
 
 /// A part of a big list, as RDB stores it too.
 #[derive(Clone, Debug)]
-pub struct Node(pub(super) Inner);
+pub struct Node {
+    pub(super) inner: Inner,
+    /// Number of elements: the listpack's number of entries, kept here so that a search does not touch the listpack.
+    count: u32,
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum Inner {
-    /// `count` is the listpack's number of entries, kept here so that a search does not touch the listpack.
-    Packed {
-        pack: Listpack,
-        count: u32,
-    },
+    Packed(Listpack),
     Plain(Box<[u8]>),
 }
 
@@ -83,12 +83,18 @@ impl Node {
     /// A node of several elements. Empty ones are dropped when a list is built of them.
     pub fn packed(pack: Listpack) -> Self {
         let count = pack.len() as u32;
-        Self(Inner::Packed { pack, count })
+        Self {
+            inner: Inner::Packed(pack),
+            count,
+        }
     }
 
     /// A node of one element.
     pub fn plain(element: impl Into<Box<[u8]>>) -> Self {
-        Self(Inner::Plain(element.into()))
+        Self {
+            inner: Inner::Plain(element.into()),
+            count: 1,
+        }
     }
 
     pub(super) fn of_value(value: &[u8], limits: ListLimits) -> Self {
@@ -102,37 +108,35 @@ impl Node {
 
     /// What it holds.
     pub fn view(&self) -> NodeRef<'_> {
-        match &self.0 {
-            Inner::Packed { pack, .. } => NodeRef::Packed(pack),
+        match &self.inner {
+            Inner::Packed(pack) => NodeRef::Packed(pack),
             Inner::Plain(element) => NodeRef::Plain(element),
         }
     }
 
+    /// Number of elements.
     pub(super) fn count(&self) -> usize {
-        match &self.0 {
-            Inner::Packed { count, .. } => *count as usize,
-            Inner::Plain(_) => 1,
-        }
+        self.count as usize
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match &self.0 {
-            Inner::Packed { pack, .. } => pack.total_bytes(),
+        match &self.inner {
+            Inner::Packed(pack) => pack.total_bytes(),
             Inner::Plain(element) => element.len(),
         }
     }
 
     pub(super) fn at(&self, entry: usize) -> Option<Item<'_>> {
-        match &self.0 {
-            Inner::Packed { pack, .. } => pack.get(entry as i64),
+        match &self.inner {
+            Inner::Packed(pack) => pack.get(entry as i64),
             Inner::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
         }
     }
 
     /// The elements from number `entry` on.
     pub(super) fn iter_from(&self, entry: usize) -> NodeIter<'_> {
-        match &self.0 {
-            Inner::Packed { pack, .. } => match pack.seek(entry as i64) {
+        match &self.inner {
+            Inner::Packed(pack) => match pack.seek(entry as i64) {
                 Some(pos) => NodeIter::Packed(pack.iter_from(pos)),
                 None => NodeIter::Done,
             },
@@ -142,38 +146,39 @@ impl Node {
     }
 
     pub(super) fn iter(&self) -> NodeIter<'_> {
-        match &self.0 {
-            Inner::Packed { pack, .. } => NodeIter::Packed(pack.iter()),
+        match &self.inner {
+            Inner::Packed(pack) => NodeIter::Packed(pack.iter()),
             Inner::Plain(element) => NodeIter::Plain(element),
         }
     }
 
     /// Puts `value` before element number `entry` (at the end if there is none) if the node has room for it.
     pub(super) fn try_insert(&mut self, entry: usize, value: &[u8], limits: ListLimits) -> bool {
-        let Inner::Packed { pack, count } = &mut self.0 else {
+        let count = self.count as usize;
+        let Inner::Packed(pack) = &mut self.inner else {
             return false;
         };
         let bytes = pack.total_bytes() + Listpack::entry_bound(value.len());
-        if limits.is_large(value.len()) || !limits.allows(bytes, *count as usize + 1) {
+        if limits.is_large(value.len()) || !limits.allows(bytes, count + 1) {
             return false;
         }
         if entry == 0 {
             pack.push_front(value);
-        } else if entry == *count as usize {
+        } else if entry == count {
             pack.push_back(value);
         } else if let Some(pos) = pack.seek(entry as i64) {
             pack.insert_before(pos, value);
         }
-        *count += 1;
+        self.count += 1;
         true
     }
 
     /// Removes the elements `range`.
     pub(super) fn remove(&mut self, range: Range<usize>) {
-        match &mut self.0 {
-            Inner::Packed { pack, count } => {
+        match &mut self.inner {
+            Inner::Packed(pack) => {
                 pack.remove_range(range.start as i64, range.len());
-                *count -= range.len() as u32;
+                self.count -= range.len() as u32;
             }
             Inner::Plain(_) => *self = Self::packed(Listpack::new()),
         }
@@ -182,45 +187,38 @@ impl Node {
     /// Takes the elements of `next`, the following node, if both together fill at most three quarters of the limit, so
     /// that the next insert does not cut them again. Gives `next` back if not.
     pub(super) fn try_join(&mut self, next: Self, limits: ListLimits) -> Option<Self> {
-        let (
-            Inner::Packed { pack, count },
-            Inner::Packed {
-                pack: tail,
-                count: added,
-            },
-        ) = (&mut self.0, &next.0)
-        else {
+        let (Inner::Packed(pack), Inner::Packed(tail)) = (&mut self.inner, &next.inner) else {
             return Some(next);
         };
         let bytes = pack.total_bytes() + tail.total_bytes();
-        if !limits.allows(bytes + limits.max_bytes() / 4, (*count + *added) as usize) {
+        if !limits.allows(bytes + limits.max_bytes() / 4, (self.count + next.count) as usize) {
             return Some(next);
         }
         pack.append(tail);
-        *count += added;
+        self.count += next.count;
         None
     }
 
     /// Cuts the node before element `entry` and returns what follows.
     pub(super) fn split_off(&mut self, entry: usize) -> Self {
-        let Inner::Packed { pack, count } = &mut self.0 else {
+        let Inner::Packed(pack) = &mut self.inner else {
             return Self::packed(Listpack::new());
         };
         let tail = pack.split_off(entry);
-        let tail_count = *count - entry as u32;
-        *count = entry as u32;
-        Self(Inner::Packed {
-            pack: tail,
-            count: tail_count,
-        })
+        let count = self.count - entry as u32;
+        self.count = entry as u32;
+        Self {
+            inner: Inner::Packed(tail),
+            count,
+        }
     }
 
     /// Removes elements that equal `value`: at most `most`, the first ones from `end` on. Returns how many.
     pub(super) fn remove_equal(&mut self, end: End, value: &[u8], most: usize) -> usize {
-        match &mut self.0 {
-            Inner::Packed { pack, count } => {
+        match &mut self.inner {
+            Inner::Packed(pack) => {
                 let removed = remove_equal(pack, end, value, most);
-                *count -= removed as u32;
+                self.count -= removed as u32;
                 removed
             }
             Inner::Plain(element) if **element == *value => {
