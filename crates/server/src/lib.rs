@@ -1,3 +1,31 @@
 //! The server.
 
 pub mod config;
+//! The server: network, sessions, configuration, the server's own commands.
+//!
+//! | the way of a command | where |
+//! |---|---|
+//! | bytes from a socket | [`net::connection`] |
+//! | checks, MULTI's queue | [`session`] |
+//! | locks, handler, propagation, reaction | [`execute`] |
+//! | clients that wait | [`blocking`] |
+
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod cron;
+pub mod execute;
+pub mod logging;
+pub mod memory;
+pub mod net;
+pub mod pubsub;
+pub mod reclaim;
+pub mod registry;
+pub mod server;
+pub mod session;
+pub mod startup;
+pub mod stats;
+pub mod worker;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 
 use crate::access::AccessPolicy;
-use crate::effects::{Effects, Event, Gone, Removal};
+use crate::effects::{Effects, Event, Garbage, Gone, Removal};
 use crate::encoding::entry::{Entry, INLINE_MAX};
 use crate::encoding::table::Pos;
 use crate::keyspace::{KeyHash, Keyspace, Locked, Shard};
@@ -658,7 +658,7 @@ const FREE_EFFORT: usize = 64;
 
 fn discard(effects: &mut Effects, value: Value) {
     if value.free_effort() > FREE_EFFORT || matches!(&value, Value::Heap(h) if h.as_slice().len() > 1 << 20) {
-        effects.garbage.push(value);
+        effects.garbage.push(Garbage::Value(value));
     }
 }
 

@@ -78,6 +78,15 @@ pub struct Removal {
     pub why: Gone,
 }
 
+/// Something to be freed.
+#[derive(Debug)]
+pub enum Garbage {
+    /// One value.
+    Value(Value),
+    /// All keys of one database in one shard.
+    Table(crate::encoding::table::Table),
+}
+
 /// Everything that one command (or one step of a background job) did. Reused: [`Effects::clear`] keeps the buffers.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -92,7 +101,7 @@ pub struct Effects {
     /// Keys for which clients wait and which came into being, in order: (database, key).
     pub ready: Vec<(u32, Box<[u8]>)>,
     /// Values to be freed after the locks are released, perhaps by another thread.
-    pub garbage: Vec<Value>,
+    pub garbage: Vec<Garbage>,
     /// Successful look-ups.
     pub hits: u64,
     /// Look-ups of keys that are not there.

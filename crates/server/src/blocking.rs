@@ -1,0 +1,228 @@
+//! Clients that wait in BLPOP and its like.
+//!
+//! A waiter stands in the queue of each of its keys. When a command brings an awaited key into being, the thread that
+//! ran it serves the waiters of that key, the oldest first, before its next command: it runs the waiter's command on
+//! its behalf and puts the reply into its mailbox. So what a client pushes goes to who waited longest, and never back
+//! to the pusher's own next command.
+//!
+//! Order of locks: shards, then the queues. Whoever holds all shards of a waiter's keys decides its fate alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use holdfast_commands::args::Args;
+use holdfast_commands::ctx::{TimeoutReply, Wait};
+use holdfast_resp::{OwnedFrame, Proto, Reply};
+use holdfast_storage::keyspace::{Locked, ShardSet};
+use parking_lot::Mutex;
+
+use crate::client::{Client, flag};
+use crate::execute::{self, Caller};
+use crate::registry::{Entry, Run};
+use crate::server::Server;
+use crate::worker::Worker;
+
+type Key = (u32, Box<[u8]>);
+
+/// One client that waits.
+#[derive(Debug)]
+pub struct Waiter {
+    /// Who.
+    pub client: Arc<Client>,
+    /// With which command.
+    pub entry: &'static Entry,
+    /// With which arguments.
+    pub frame: OwnedFrame,
+    /// On which database.
+    pub db: u32,
+    /// In which protocol it wants the answer.
+    pub proto: Proto,
+    /// What it gets when nothing comes.
+    pub on_timeout: TimeoutReply,
+    /// For which keys.
+    keys: Vec<Box<[u8]>>,
+    shards: ShardSet,
+    done: AtomicBool,
+}
+
+impl Waiter {
+    /// True once it has been served or cancelled.
+    pub fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+}
+
+/// A command that has to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocked<'a> {
+    /// The command.
+    pub entry: &'static Entry,
+    /// Its arguments.
+    pub args: Args<'a>,
+    /// The database that it works on.
+    pub db: u32,
+    /// The protocol of its reply.
+    pub proto: Proto,
+    /// What it waits for.
+    pub wait: &'a Wait,
+}
+
+/// The queues.
+#[derive(Debug, Default)]
+pub struct Blocking {
+    queues: Mutex<HashMap<Key, VecDeque<Arc<Waiter>>>>,
+    clients: AtomicUsize,
+}
+
+impl Blocking {
+    /// Number of blocked clients.
+    pub fn clients(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    /// Number of keys that somebody waits for.
+    pub fn keys(&self) -> usize {
+        self.queues.lock().len()
+    }
+
+    fn first_to_last(&self, key: &Key) -> Vec<Arc<Waiter>> {
+        self.queues
+            .lock()
+            .get(key)
+            .map(|q| q.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Puts a client into the queues of its keys. The keys' shards are locked by the caller, which has just found
+    /// nothing there.
+    pub fn enter(&self, locked: &mut Locked<'_>, client: &Arc<Client>, blocked: &Blocked<'_>) -> Arc<Waiter> {
+        let keyspace = locked.keyspace();
+        let Blocked {
+            entry,
+            args,
+            db,
+            proto,
+            wait,
+        } = *blocked;
+        let mut keys: Vec<Box<[u8]>> = Vec::new();
+        for i in wait.keys.clone() {
+            let key = args.get(i);
+            if !keys.iter().any(|k| **k == *key) {
+                keys.push(key.into());
+            }
+        }
+        let waiter = Arc::new(Waiter {
+            client: Arc::clone(client),
+            entry,
+            frame: args.frame().to_owned(),
+            db,
+            proto,
+            on_timeout: wait.on_timeout,
+            keys,
+            shards: execute::shards_of(keyspace, entry, &args.frame()),
+            done: AtomicBool::new(false),
+        });
+        let mut queues = self.queues.lock();
+        for key in &waiter.keys {
+            locked
+                .shard(keyspace.shard_of(keyspace.hash(key).slot))
+                .wait_for(waiter.db, key);
+            queues
+                .entry((waiter.db, key.clone()))
+                .or_default()
+                .push_back(Arc::clone(&waiter));
+        }
+        self.clients.fetch_add(1, Ordering::Relaxed);
+        client.set_flag(flag::BLOCKED, true);
+        waiter
+    }
+
+    /// Takes a waiter out of all queues. Its keys' shards are locked. False: somebody did so before.
+    fn leave(&self, locked: &mut Locked<'_>, waiter: &Arc<Waiter>) -> bool {
+        if waiter.done.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let keyspace = locked.keyspace();
+        let mut queues = self.queues.lock();
+        for key in &waiter.keys {
+            locked
+                .shard(keyspace.shard_of(keyspace.hash(key).slot))
+                .stop_waiting(waiter.db, key);
+            let id = (waiter.db, key.clone());
+            if let Some(queue) = queues.get_mut(&id) {
+                queue.retain(|w| !Arc::ptr_eq(w, waiter));
+                if queue.is_empty() {
+                    queues.remove(&id);
+                }
+            }
+        }
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+        waiter.client.set_flag(flag::BLOCKED, false);
+        true
+    }
+}
+
+/// Ends a wait from outside (timeout, CLIENT UNBLOCK, the connection's end): true if it was still going on, and then
+/// nobody will serve it any more. No lock may be held.
+pub fn cancel(server: &Server, waiter: &Arc<Waiter>) -> bool {
+    let mut locked = server.keyspace.lock(&waiter.shards);
+    server.blocking.leave(&mut locked, waiter)
+}
+
+/// The reply to a client that has waited in vain.
+pub fn timeout_reply(waiter: &Waiter) -> Vec<u8> {
+    let mut reply = Reply::new(Vec::new(), waiter.proto);
+    match waiter.on_timeout {
+        TimeoutReply::Null => reply.null(),
+        TimeoutReply::NullArray => reply.null_array(),
+    }
+    reply.into_inner()
+}
+
+/// Serves those who wait for keys that have come into being, until nothing more can be served. No lock may be held.
+pub fn serve_ready(w: &mut Worker) {
+    let server = Arc::clone(&w.server);
+    let mut ready: VecDeque<Key> = w.effects.ready.drain(..).collect();
+    while let Some(key) = ready.pop_front() {
+        for waiter in server.blocking.first_to_last(&key) {
+            let mut locked = server.keyspace.lock(&waiter.shards);
+            if waiter.is_done() {
+                continue;
+            }
+            let Some(frame) = waiter.frame.frame() else {
+                continue;
+            };
+            let Run::Data(handler) = waiter.entry.run else {
+                continue;
+            };
+            let caller = Caller {
+                db: waiter.db,
+                may_block: true,
+                no_touch: waiter.client.has_flag(flag::NO_TOUCH),
+            };
+            // The waiter's reply is built aside, so that the reply of the command that woke it stays in one piece.
+            let outer = std::mem::replace(&mut w.reply, Reply::new(Vec::new(), waiter.proto));
+            let wait = execute::run_locked(w, &caller, waiter.entry, handler, Args::new(frame), &mut locked);
+            let inner = std::mem::replace(&mut w.reply, outer);
+            if wait.is_none() && server.blocking.leave(&mut locked, &waiter) {
+                waiter.client.send(inner.as_bytes());
+            }
+            drop(locked);
+            ready.extend(w.effects.ready.drain(..));
+            if wait.is_some() && !exists(&server, &key) {
+                break;
+            }
+        }
+    }
+    execute::after_unlock(w);
+}
+
+fn exists(server: &Server, key: &Key) -> bool {
+    let h = server.keyspace.hash(&key.1);
+    let shard = server.keyspace.shard_of(h.slot);
+    server.keyspace.lock_one(shard).shard(shard).dbs[key.0 as usize]
+        .table
+        .find(h.hash, &key.1)
+        .is_some()
+}

@@ -1,0 +1,296 @@
+//! What other threads may know and do about a connection: its row in CLIENT LIST, its mailbox, its end.
+//!
+//! The connection's own state is in [`crate::session`] and is touched by its worker alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, RwLock};
+
+/// Class of a client, for output limits and CLIENT KILL TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ClientClass {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+/// Bits of [`Client::flags`], with the letters of CLIENT LIST.
+pub mod flag {
+    /// `x`: in MULTI.
+    pub const MULTI: u32 = 1 << 0;
+    /// `b`: waits in a blocking command.
+    pub const BLOCKED: u32 = 1 << 1;
+    /// `P`: subscribed.
+    pub const PUBSUB: u32 = 1 << 2;
+    /// `d`: a watched key changed.
+    pub const DIRTY_CAS: u32 = 1 << 3;
+    /// `c`: closes after the reply.
+    pub const CLOSE_AFTER_REPLY: u32 = 1 << 4;
+    /// `U`: connected over a unix socket.
+    pub const UNIX: u32 = 1 << 5;
+    /// `e`: not evicted.
+    pub const NO_EVICT: u32 = 1 << 6;
+    /// `T`: does not touch access times.
+    pub const NO_TOUCH: u32 = 1 << 7;
+    /// Every flag with its letter, in the order of CLIENT LIST.
+    pub const LETTERS: &[(u32, char)] = &[
+        (PUBSUB, 'P'),
+        (MULTI, 'x'),
+        (BLOCKED, 'b'),
+        (DIRTY_CAS, 'd'),
+        (CLOSE_AFTER_REPLY, 'c'),
+        (UNIX, 'U'),
+        (NO_EVICT, 'e'),
+        (NO_TOUCH, 'T'),
+    ];
+}
+
+/// Texts about a client that change seldom.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Names {
+    pub name: String,
+    pub user: String,
+    pub lib_name: String,
+    pub lib_ver: String,
+}
+
+/// The shared part of a connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Never reused.
+    pub id: u64,
+    /// Peer `ip:port`, or `path:0` for a unix socket.
+    pub addr: String,
+    /// Own `ip:port`.
+    pub laddr: String,
+    /// File descriptor.
+    pub fd: i32,
+    /// Unix ms of the connection's begin.
+    pub created_ms: i64,
+    /// Texts.
+    pub names: Mutex<Names>,
+    /// Bits of [`flag`].
+    pub flags: AtomicU32,
+    /// Selected database.
+    pub db: AtomicU32,
+    /// Protocol version, 2 or 3.
+    pub resp: AtomicU32,
+    /// Subscribed channels.
+    pub channels: AtomicUsize,
+    /// Subscribed patterns.
+    pub patterns: AtomicUsize,
+    /// Queued commands, or -1 outside MULTI.
+    pub multi: AtomicI64,
+    /// Memory of the queued commands in bytes.
+    pub multi_mem: AtomicUsize,
+    /// Watched keys.
+    pub watched: AtomicUsize,
+    /// Bytes of a half received command.
+    pub query_buffer: AtomicUsize,
+    /// Bytes of replies that the socket has not taken.
+    pub output: AtomicUsize,
+    /// Since when the output is over its soft limit (Unix ms), 0 if it is not.
+    pub over_soft_since_ms: AtomicI64,
+    /// Id in the registry of the last command, or `usize::MAX`.
+    pub last_command: AtomicUsize,
+    /// Unix ms of the last command.
+    pub last_active_ms: AtomicI64,
+    /// Bytes received.
+    pub net_in: AtomicU64,
+    /// Bytes sent.
+    pub net_out: AtomicU64,
+    /// Commands executed.
+    pub commands: AtomicU64,
+    /// Wakes the connection's task.
+    pub waker: AtomicWaker,
+    mail: Mutex<Vec<u8>>,
+    has_mail: AtomicBool,
+    mail_limit: AtomicUsize,
+    end: AtomicU32,
+}
+
+const END_KILL: u32 = 1;
+const END_OVERFLOW: u32 = 2;
+
+impl Client {
+    /// A new connection's shared part.
+    pub fn new(id: u64, addr: String, laddr: String, fd: i32, now_ms: i64, unix: bool) -> Self {
+        Self {
+            id,
+            addr,
+            laddr,
+            fd,
+            created_ms: now_ms,
+            names: Mutex::new(Names {
+                user: "default".into(),
+                ..Names::default()
+            }),
+            flags: AtomicU32::new(if unix { flag::UNIX } else { 0 }),
+            db: AtomicU32::new(0),
+            resp: AtomicU32::new(2),
+            channels: AtomicUsize::new(0),
+            patterns: AtomicUsize::new(0),
+            multi: AtomicI64::new(-1),
+            multi_mem: AtomicUsize::new(0),
+            watched: AtomicUsize::new(0),
+            query_buffer: AtomicUsize::new(0),
+            output: AtomicUsize::new(0),
+            over_soft_since_ms: AtomicI64::new(0),
+            last_command: AtomicUsize::new(usize::MAX),
+            last_active_ms: AtomicI64::new(now_ms),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            waker: AtomicWaker::new(),
+            mail: Mutex::new(Vec::new()),
+            has_mail: AtomicBool::new(false),
+            mail_limit: AtomicUsize::new(usize::MAX),
+            end: AtomicU32::new(0),
+        }
+    }
+
+    /// Sets or clears bits of [`flag`].
+    pub fn set_flag(&self, bits: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!bits, Ordering::Relaxed);
+        }
+    }
+
+    /// True if all these bits are set.
+    pub fn has_flag(&self, bits: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits == bits
+    }
+
+    /// Class for output limits.
+    pub fn class(&self) -> ClientClass {
+        if self.has_flag(flag::PUBSUB) {
+            ClientClass::Pubsub
+        } else {
+            ClientClass::Normal
+        }
+    }
+
+    /// Puts bytes (a published message, a reply to a blocked command) into the mailbox and wakes the connection.
+    /// A mailbox over its limit ends the connection: a slow reader must not cost memory without end.
+    pub fn send(&self, bytes: &[u8]) {
+        let mut mail = self.mail.lock();
+        if mail.len() + bytes.len() + self.output.load(Ordering::Relaxed)
+            > self.mail_limit.load(Ordering::Relaxed)
+        {
+            drop(mail);
+            self.end(END_OVERFLOW);
+            return;
+        }
+        mail.extend_from_slice(bytes);
+        self.has_mail.store(true, Ordering::Release);
+        drop(mail);
+        self.waker.wake();
+    }
+
+    /// Hard limit of mailbox and output together, in bytes; 0: none.
+    pub fn set_mail_limit(&self, bytes: usize) {
+        self.mail_limit
+            .store(if bytes == 0 { usize::MAX } else { bytes }, Ordering::Relaxed);
+    }
+
+    /// True if the mailbox is not empty.
+    #[inline]
+    pub fn has_mail(&self) -> bool {
+        self.has_mail.load(Ordering::Acquire)
+    }
+
+    /// Moves the mailbox's bytes to the end of `out`.
+    pub fn take_mail(&self, out: &mut Vec<u8>) {
+        let mut mail = self.mail.lock();
+        self.has_mail.store(false, Ordering::Release);
+        if out.is_empty() && mail.len() > 4096 {
+            std::mem::swap(out, &mut mail);
+        } else {
+            out.append(&mut mail);
+        }
+        if mail.capacity() > 64 << 10 {
+            *mail = Vec::new();
+        }
+    }
+
+    /// Bytes in the mailbox.
+    pub fn mail_len(&self) -> usize {
+        if self.has_mail() {
+            self.mail.lock().len()
+        } else {
+            0
+        }
+    }
+
+    /// Asks the connection to end.
+    pub fn kill(&self) {
+        self.end(END_KILL);
+    }
+
+    fn end(&self, why: u32) {
+        self.end.fetch_or(why, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// True if the connection has been asked to end.
+    #[inline]
+    pub fn is_killed(&self) -> bool {
+        self.end.load(Ordering::Acquire) != 0
+    }
+
+    /// True if it ends because its output passed a limit.
+    pub fn overflowed(&self) -> bool {
+        self.end.load(Ordering::Acquire) & END_OVERFLOW != 0
+    }
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub struct Clients {
+    next_id: AtomicU64,
+    by_id: RwLock<BTreeMap<u64, Arc<Client>>>,
+    count: AtomicUsize,
+}
+
+impl Clients {
+    /// A number for a new connection.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Adds a connection.
+    pub fn add(&self, client: Arc<Client>) {
+        self.by_id.write().insert(client.id, client);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Removes a connection.
+    pub fn remove(&self, id: u64) {
+        if self.by_id.write().remove(&id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Number of connections.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// One connection.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.by_id.read().get(&id).cloned()
+    }
+
+    /// All connections in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.by_id.read().values().cloned().collect()
+    }
+}

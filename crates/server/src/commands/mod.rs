@@ -1,0 +1,91 @@
+//! The server's own commands: those that need the session, the configuration or the process. Data commands are in the
+//! commands crate.
+
+mod auth;
+mod connection;
+mod transactions;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use holdfast_commands::args::Args;
+use holdfast_commands::error::CmdError;
+use holdfast_commands::spec::Spec;
+use holdfast_storage::keyspace::{Locked, ShardSet};
+
+use crate::registry::{Entry, Run};
+use crate::session::{Flow, Session};
+use crate::worker::Worker;
+
+/// A declared command of the server.
+#[derive(Debug)]
+pub struct ServerCommand {
+    /// What it declares.
+    pub spec: &'static Spec,
+    /// What it does.
+    pub run: Run,
+}
+
+/// What a handler of the server may use.
+#[derive(Debug)]
+pub struct Call<'a, 'k> {
+    /// The connection.
+    pub session: &'a mut Session,
+    /// The thread; the reply is built in it.
+    pub w: &'a mut Worker,
+    /// The command or subcommand itself.
+    pub entry: &'static Entry,
+    /// All shards, inside EXEC.
+    pub locked: Option<&'a mut Locked<'k>>,
+}
+
+/// A handler of the server: writes exactly one reply and says how the connection goes on.
+pub type ServerHandler = fn(&mut Call<'_, '_>, Args<'_>) -> ServerResult;
+
+/// Its result.
+pub type ServerResult = Result<Flow, ServerError>;
+
+/// An error reply, code word included.
+#[derive(Debug)]
+pub struct ServerError(pub String);
+
+impl ServerError {
+    /// A text with the code word in front.
+    pub fn new(text: impl Display) -> Self {
+        Self(text.to_string())
+    }
+}
+
+impl From<CmdError> for ServerError {
+    fn from(e: CmdError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl Call<'_, '_> {
+    /// The end of a handler that answers OK.
+    pub fn ok(&mut self) -> ServerResult {
+        self.w.reply.ok();
+        Ok(Flow::Continue)
+    }
+
+    /// Runs `f` with every shard locked.
+    pub fn with_all<R>(&mut self, f: impl FnOnce(&mut Locked<'_>, &mut Worker) -> R) -> R {
+        match &mut self.locked {
+            Some(locked) => f(locked, self.w),
+            None => {
+                let server = Arc::clone(&self.session.server);
+                let mut locked = server.keyspace.lock(&ShardSet::All);
+                f(&mut locked, self.w)
+            }
+        }
+    }
+}
+
+/// Every command of the server, by family.
+pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
+    [auth::COMMANDS, connection::COMMANDS, transactions::COMMANDS]
+        .into_iter()
+        .flatten()
+        .copied()
+}

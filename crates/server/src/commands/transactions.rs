@@ -1,0 +1,215 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! EXEC locks the shards of all queued commands at once, so nobody sees a part of it; what it does becomes one MULTI
+//! block in the replication log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use holdfast_commands::args::Args;
+use holdfast_commands::flags;
+use holdfast_commands::spec::{Arg, Group, KeySpec, Spec};
+use holdfast_storage::keyspace::ShardSet;
+
+use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::client::flag;
+use crate::execute::{self, Caller};
+use crate::registry::{Entry, KeyPlan, Run};
+use crate::session::{Flow, Multi};
+
+/// The family.
+pub const COMMANDS: &[&ServerCommand] = &[&MULTI, &EXEC, &DISCARD, &WATCH, &UNWATCH];
+
+const MULTI: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "multi",
+        arity: 1,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY),
+        acl: flags!(Acl: TRANSACTION),
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Begins a transaction.",
+        complexity: "O(1)",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(multi),
+};
+
+const EXEC: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "exec",
+        arity: 1,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG),
+        acl: flags!(Acl: TRANSACTION),
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Runs the queued commands of the transaction.",
+        complexity: "Depends on the queued commands",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(exec),
+};
+
+const DISCARD: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "discard",
+        arity: 1,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY),
+        acl: flags!(Acl: TRANSACTION),
+        group: Group::Transactions,
+        since: "2.0.0",
+        summary: "Drops the queued commands of the transaction.",
+        complexity: "O(N), N: queued commands",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(discard),
+};
+
+const WATCH: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "watch",
+        arity: -2,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY),
+        acl: flags!(Acl: TRANSACTION),
+        keys: &[KeySpec::range(1, -1, 1, flags!(KeyFlags: RO))],
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Makes the next transaction depend on keys staying unchanged.",
+        complexity: "O(1) per key",
+        args: &[Arg::key("key", 0).multi()],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(watch),
+};
+
+const UNWATCH: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "unwatch",
+        arity: 1,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY),
+        acl: flags!(Acl: TRANSACTION),
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Forgets the watched keys of this connection.",
+        complexity: "O(1)",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(unwatch),
+};
+
+fn multi(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    if call.session.multi.is_some() {
+        return Err(ServerError::new("ERR MULTI calls can not be nested"));
+    }
+    call.session.multi = Some(Multi::default());
+    call.session.client.multi.store(0, Ordering::Relaxed);
+    call.session.client.set_flag(flag::MULTI, true);
+    call.ok()
+}
+
+fn discard(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    if call.session.multi.is_none() {
+        return Err(ServerError::new("ERR DISCARD without MULTI"));
+    }
+    call.session.discard();
+    call.ok()
+}
+
+fn watch(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if call.session.multi.is_some() {
+        return Err(ServerError::new("ERR WATCH inside MULTI is not allowed"));
+    }
+    let keys: Vec<&[u8]> = args.from(1).collect();
+    call.session.watch(&keys);
+    call.ok()
+}
+
+fn unwatch(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    // Inside EXEC the locks are held, and EXEC forgets the watched keys by itself.
+    if call.locked.is_none() {
+        call.session.unwatch();
+    }
+    call.ok()
+}
+
+fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    let Some(multi) = call.session.multi.take() else {
+        return Err(ServerError::new("ERR EXEC without MULTI"));
+    };
+    if multi.aborted {
+        call.session.discard();
+        return Err(ServerError::new(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    let server = Arc::clone(&call.session.server);
+    let mut flow = Flow::Continue;
+    {
+        let mut locked = server.keyspace.lock(&shards_of_all(call, &multi));
+        if call.session.watched_changed(&mut locked, call.w.now_ms) {
+            call.w.reply.null_array();
+        } else {
+            call.w.transaction = Some(Vec::new());
+            call.w.reply.array(multi.queue.len());
+            for (entry, owned) in &multi.queue {
+                let Some(frame) = owned.frame() else { continue };
+                let args = Args::new(frame);
+                match entry.run {
+                    Run::Data(handler) => {
+                        let caller = Caller {
+                            db: call.session.db,
+                            may_block: false,
+                            no_touch: call.session.client.has_flag(flag::NO_TOUCH),
+                        };
+                        execute::run_locked(call.w, &caller, entry, handler, args, &mut locked);
+                    }
+                    Run::Server(handler) => {
+                        match call
+                            .session
+                            .run_server(entry, handler, args, call.w, Some(&mut locked))
+                        {
+                            Flow::Continue => {}
+                            other => flow = other,
+                        }
+                    }
+                    Run::Container => call.w.reply.error("ERR a command without its subcommand"),
+                }
+            }
+            execute::end_transaction(call.w);
+        }
+    }
+    call.session.discard();
+    Ok(flow)
+}
+
+/// The union of what the queued commands need, and the watched keys' shards.
+fn shards_of_all(call: &Call<'_, '_>, multi: &Multi) -> ShardSet {
+    let keyspace = &call.session.server.keyspace;
+    let mut all = ShardSet::none();
+    for (_, key) in &call.session.watching.keys {
+        all.add(keyspace.shard_of(keyspace.hash(key).slot));
+    }
+    for (entry, owned) in &multi.queue {
+        if wants_all(entry) {
+            return ShardSet::All;
+        }
+        let Some(frame) = owned.frame() else { continue };
+        match execute::shards_of(keyspace, entry, &frame) {
+            ShardSet::All => return ShardSet::All,
+            ShardSet::Some(shards) => shards.into_iter().for_each(|s| all.add(s)),
+        }
+    }
+    all
+}
+
+/// The server's own commands may look at any data (INFO, DEBUG, MEMORY), except for those that surely do not.
+fn wants_all(entry: &Entry) -> bool {
+    match (entry.run, entry.keys) {
+        (Run::Server(_), _) => !matches!(
+            entry.spec.name,
+            "ping" | "echo" | "select" | "publish" | "unwatch"
+        ),
+        (_, KeyPlan::All | KeyPlan::Roam) => true,
+        (Run::Data(_) | Run::Container, KeyPlan::None | KeyPlan::One(_) | KeyPlan::Specs) => false,
+    }
+}

@@ -1,0 +1,185 @@
+//! Periodic jobs, each one row in [`JOBS`]: they run on a thread of their own and never take a worker's time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use holdfast_storage::evict::Policy;
+
+use crate::client::ClientClass;
+use crate::config::Param;
+use crate::execute;
+use crate::memory;
+use crate::server::Server;
+use crate::worker::Worker;
+
+type Job = fn(&mut Cron, &mut Worker);
+
+/// Every job: its name, how often it runs (in ticks of `hz`; 0: once a second) and what it does.
+const JOBS: &[(&str, u32, Job)] = &[
+    ("active-expire", 1, active_expire),
+    ("evict", 1, evict),
+    ("clients", 0, clients),
+    ("rates", 1, rates),
+];
+
+/// State of the jobs between their runs.
+#[derive(Debug, Default)]
+struct Cron {
+    /// Shard at which the search for expired keys goes on.
+    expire_shard: usize,
+    last_rates: Option<(std::time::Instant, u64, u64, u64)>,
+}
+
+/// What INFO shows as `instantaneous_*`: means over the last samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Commands in a second.
+    pub ops: f64,
+    /// Bytes received in a second.
+    pub net_in: f64,
+    /// Bytes sent in a second.
+    pub net_out: f64,
+}
+
+/// Output of all clients together from which on each gets only a small share.
+const OUTPUT_CROWDED: usize = 512 << 20;
+
+/// Runs the jobs until the server ends. `row` is the row of counters of this thread.
+pub fn run(server: &Arc<Server>, row: usize) {
+    let mut worker = Worker::new(Arc::clone(server), row);
+    let mut cron = Cron::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let Ok(runtime) = runtime else {
+        tracing::error!(
+            "no runtime for the periodic jobs: expired keys are removed only when they are looked up"
+        );
+        return;
+    };
+    let mut tick = 0u32;
+    runtime.block_on(async {
+        loop {
+            let hz = server.config.int(Param::Hz).clamp(1, 500) as u32;
+            let pause = Duration::from_micros(1_000_000 / u64::from(hz));
+            tokio::select! {
+                () = server.shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if server.cron_paused.load(Ordering::Relaxed) {
+                continue;
+            }
+            tick = tick.wrapping_add(1);
+            worker.begin_batch();
+            for (name, every, job) in JOBS {
+                let every = if *every == 0 { hz } else { *every };
+                if tick.is_multiple_of(every) {
+                    tracing::trace!(name, "periodic job");
+                    job(&mut cron, &mut worker);
+                }
+            }
+            worker.end_batch();
+        }
+    });
+}
+
+/// Removes expired keys: looks at shard after shard, but only at chunks whose earliest expiry has passed, so it costs
+/// little when nothing is due. Effort 1 to 10 bounds the time of one run to 2.5 .. 25 % of the period.
+fn active_expire(cron: &mut Cron, w: &mut Worker) {
+    const BATCH: usize = 64;
+    let server = Arc::clone(&w.server);
+    if !server.active_expire.load(Ordering::Relaxed) {
+        return;
+    }
+    let effort = server.config.int(Param::ActiveExpireEffort).clamp(1, 10) as u64;
+    let hz = server.config.int(Param::Hz).clamp(1, 500) as u64;
+    let budget = Duration::from_micros(1_000_000 / hz * effort * 25 / 1000);
+    let began = std::time::Instant::now();
+    let shards = server.keyspace.shard_count();
+    let mut due: Vec<Box<[u8]>> = Vec::new();
+    for _ in 0..shards {
+        let shard = cron.expire_shard % shards;
+        cron.expire_shard = (shard + 1) % shards;
+        for db in 0..server.keyspace.databases() {
+            let mut chunk = 0;
+            loop {
+                due.clear();
+                let complete = {
+                    let mut locked = server.keyspace.lock_one(shard as u16);
+                    let table = &mut locked.shard(shard as u16).dbs[db as usize].table;
+                    if table.volatile_len() == 0 || chunk >= table.chunk_count() {
+                        break;
+                    }
+                    table.expired_in_chunk(chunk, w.now_ms, BATCH, &mut due)
+                };
+                for key in &due {
+                    execute::expire(w, db, key);
+                }
+                if complete {
+                    chunk += 1;
+                }
+                if began.elapsed() > budget {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Evicts although nobody writes: CONFIG SET maxmemory takes effect by itself.
+fn evict(_: &mut Cron, w: &mut Worker) {
+    let used = memory::used();
+    let server = Arc::clone(&w.server);
+    server.stats.peak_memory.fetch_max(used, Ordering::Relaxed);
+    if w.maxmemory > 0 && w.policy != Policy::NoEviction {
+        server.make_room(w);
+    }
+}
+
+/// Ends clients that have been idle for `timeout`, or whose output has been over its soft limit for too long.
+fn clients(_: &mut Cron, w: &mut Worker) {
+    let server = &w.server;
+    let timeout_ms = server.config.int(Param::Timeout) * 1000;
+    let mut output = 0;
+    for client in server.clients.all() {
+        output += client.output.load(Ordering::Relaxed);
+        let idle = w.now_ms - client.last_active_ms.load(Ordering::Relaxed);
+        let waits = client.has_flag(crate::client::flag::BLOCKED) || client.class() != ClientClass::Normal;
+        if timeout_ms > 0 && idle > timeout_ms && !waits {
+            tracing::debug!(client = client.id, "closing an idle client");
+            client.kill();
+        }
+        if server.over_soft_limit(&client, w.now_ms) {
+            tracing::warn!(
+                client = client.id,
+                addr = client.addr,
+                "closing a client: its output is over the soft limit"
+            );
+            w.counters.output_limit_disconnections += 1;
+            client.kill();
+        }
+    }
+    server
+        .output_crowded
+        .store(output > OUTPUT_CROWDED, Ordering::Relaxed);
+}
+
+fn rates(cron: &mut Cron, w: &mut Worker) {
+    let total = w.server.totals();
+    let now = std::time::Instant::now();
+    if let Some((then, commands, net_in, net_out)) = cron.last_rates {
+        let seconds = now.duration_since(then).as_secs_f64();
+        if seconds < 0.1 {
+            return;
+        }
+        let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
+        let mut r = w.server.rates.lock();
+        // A running mean over about 1.6 s, as INFO of Redis shows.
+        let blend = |old: f64, new: f64| old + (new - old) * 0.125;
+        r.ops = blend(r.ops, rate(total.commands, commands));
+        r.net_in = blend(r.net_in, rate(total.net_in, net_in));
+        r.net_out = blend(r.net_out, rate(total.net_out, net_out));
+    }
+    cron.last_rates = Some((now, total.commands, total.net_in, total.net_out));
+}

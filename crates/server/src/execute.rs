@@ -1,0 +1,218 @@
+//! From a command on locked data to its effects: run, propagate, react.
+//!
+//! One way for all origins: a client's command, each command of EXEC, and a blocked client's command that is served
+//! by another thread.
+
+use holdfast_commands::args::Args;
+use holdfast_commands::ctx::{Ctx, Handler, Outcome, Wait};
+use holdfast_commands::key_positions::{KeyRefs, find_keys, needs_all_shards};
+use holdfast_commands::spec::Flags;
+use holdfast_replication::Record;
+use holdfast_resp::{Frame, encode_command};
+use holdfast_storage::data::Data;
+use holdfast_storage::effects::Gone;
+use holdfast_storage::keyspace::{Keyspace, Locked, ShardSet};
+use smallvec::SmallVec;
+
+use crate::registry::{Entry, KeyPlan};
+use crate::worker::Worker;
+
+/// On whose behalf a data command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Selected database.
+    pub db: u32,
+    /// The command may wait for keys.
+    pub may_block: bool,
+    /// Accesses are not noted.
+    pub no_touch: bool,
+}
+
+/// The shards that a command needs. A frame whose keys cannot be told gets none: its handler answers with the error.
+pub fn shards_of(keyspace: &Keyspace, entry: &Entry, frame: &Frame<'_>) -> ShardSet {
+    let mut set = ShardSet::none();
+    match entry.keys {
+        KeyPlan::None => {}
+        KeyPlan::All => return ShardSet::All,
+        KeyPlan::Roam => set.add(0),
+        KeyPlan::One(i) => {
+            if let Some(key) = frame.get(i as usize) {
+                set.add(keyspace.shard_of(keyspace.hash(key).slot));
+            }
+        }
+        KeyPlan::Specs => {
+            if needs_all_shards(entry.spec, frame) {
+                return ShardSet::All;
+            }
+            let mut keys = KeyRefs::new();
+            // Arguments that do not fit are answered by the handler; the keys that it touches before are found.
+            let _misfit = find_keys(entry.spec, frame, &mut keys);
+            for key in keys {
+                set.add(keyspace.shard_of(keyspace.hash(frame.arg(key.index as usize)).slot));
+            }
+        }
+    }
+    set
+}
+
+/// Runs a data command on its locked shards, writes its reply and propagates its effects. Some: it must wait, and
+/// nothing has been written.
+pub fn run_locked(
+    w: &mut Worker,
+    caller: &Caller,
+    entry: &'static Entry,
+    handler: Handler,
+    args: Args<'_>,
+    locked: &mut Locked<'_>,
+) -> Option<Wait> {
+    let mark = w.reply.mark();
+    w.propagation.clear();
+    let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
+    data.access = w.access;
+    data.access.no_touch = caller.no_touch;
+    let mut ctx = Ctx {
+        data,
+        reply: &mut w.reply,
+        log: &mut w.propagation,
+        limits: &w.limits,
+        may_block: caller.may_block,
+    };
+    let result = handler(&mut ctx, args);
+    let wait = match result {
+        Ok(Outcome::Done) => None,
+        Ok(Outcome::Block(wait)) => Some(wait),
+        Err(error) => {
+            w.reply.truncate_to(mark);
+            w.reply.error(&error.to_string());
+            w.counters.errors += 1;
+            None
+        }
+    };
+    if !w.effects.is_clean() {
+        propagate(w, caller.db, args, entry.is(Flags::WRITE));
+    }
+    wait
+}
+
+/// Writes what the command did to the replication log, while its shards are still locked, so that the log's order
+/// agrees with every key's order.
+fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
+    log_removals(w);
+    if w.effects.dirty > 0 {
+        w.counters.dirty += std::mem::take(&mut w.effects.dirty);
+        w.log_buf.clear();
+        match w.propagation.rewritten() {
+            None if is_write => {
+                let argv: SmallVec<[&[u8]; 8]> = args.frame().iter().collect();
+                encode_command(&mut w.log_buf, &argv);
+            }
+            None => {}
+            Some((bytes, count)) if count > 1 && w.transaction.is_none() => {
+                encode_command(&mut w.log_buf, &[b"MULTI"]);
+                w.log_buf.extend_from_slice(bytes);
+                encode_command(&mut w.log_buf, &[b"EXEC"]);
+            }
+            Some((bytes, _)) => w.log_buf.extend_from_slice(bytes),
+        }
+        if !w.log_buf.is_empty() {
+            append(w, db);
+        }
+    }
+}
+
+/// Logs the keys that went away by themselves.
+fn log_removals(w: &mut Worker) {
+    for i in 0..w.effects.removals.len() {
+        let removal = &w.effects.removals[i];
+        match removal.why {
+            Gone::Expired => w.counters.expired += 1,
+            Gone::Evicted => w.counters.evicted += 1,
+        }
+        w.log_buf.clear();
+        encode_command(&mut w.log_buf, &[b"DEL", &removal.key]);
+        append(w, w.effects.removals[i].db);
+    }
+    w.effects.removals.clear();
+}
+
+fn append(w: &mut Worker, db: u32) {
+    match &mut w.transaction {
+        None => {
+            w.server.log.append(Record {
+                db,
+                commands: &w.log_buf,
+            });
+        }
+        Some(commands) => commands.push((db, w.log_buf.clone())),
+    }
+}
+
+/// Writes a finished transaction to the log as one MULTI block. The shards are still locked.
+pub fn end_transaction(w: &mut Worker) {
+    let Some(commands) = w.transaction.take() else {
+        return;
+    };
+    let Some((first_db, _)) = commands.first() else {
+        return;
+    };
+    let mut db = *first_db;
+    w.log_buf.clear();
+    if commands.len() > 1 {
+        encode_command(&mut w.log_buf, &[b"MULTI"]);
+    }
+    for (d, bytes) in &commands {
+        if *d != db {
+            db = *d;
+            encode_command(&mut w.log_buf, &[b"SELECT", d.to_string().as_bytes()]);
+        }
+        w.log_buf.extend_from_slice(bytes);
+    }
+    if commands.len() > 1 {
+        encode_command(&mut w.log_buf, &[b"EXEC"]);
+    }
+    w.server.log.append_block(*first_db, db, &w.log_buf);
+}
+
+/// What is left to do once the locks are released: statistics, events, garbage. Blocked clients are served by
+/// [`crate::blocking::serve_ready`], which the caller runs if [`holdfast_storage::effects::Effects::ready`] is not empty.
+pub fn after_unlock(w: &mut Worker) {
+    w.counters.hits += std::mem::take(&mut w.effects.hits);
+    w.counters.misses += std::mem::take(&mut w.effects.misses);
+    if !w.effects.events.is_empty() {
+        let events = std::mem::take(&mut w.effects.events);
+        w.server.publish_events(&events);
+    }
+    if !w.effects.garbage.is_empty() {
+        w.server.reclaim.throw(std::mem::take(&mut w.effects.garbage));
+    }
+}
+
+/// Evicts one key. False: it was gone. No lock may be held.
+pub fn evict(w: &mut Worker, db: u32, key: &[u8]) -> bool {
+    remove_one(w, db, key, |data, key| data.evict(key))
+}
+
+/// Removes one key if its time is over. No lock may be held.
+pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
+    remove_one(w, db, key, |data, key| {
+        data.expire_if_due(key);
+        true
+    });
+}
+
+fn remove_one(
+    w: &mut Worker,
+    db: u32,
+    key: &[u8],
+    how: impl FnOnce(&mut Data<'_, '_>, &[u8]) -> bool,
+) -> bool {
+    let server = std::sync::Arc::clone(&w.server);
+    let shard = server.keyspace.shard_of(server.keyspace.hash(key).slot);
+    let mut locked = server.keyspace.lock_one(shard);
+    let mut data = Data::new(&mut locked, db, w.now_ms, &mut w.effects, &mut w.rng);
+    let done = how(&mut data, key);
+    log_removals(w);
+    drop(locked);
+    after_unlock(w);
+    done
+}

@@ -1,0 +1,93 @@
+//! How much memory is in use, cheaply enough to ask before every write: each thread publishes what it has allocated
+//! and freed (jemalloc counts that per thread), and the sum of all is `used_memory`.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tikv_jemalloc_ctl::{epoch, stats, thread};
+
+/// Rows: one for each worker and background thread.
+const ROWS: usize = 256;
+
+static USED: [Padded; ROWS] = [const { Padded(AtomicI64::new(0)) }; ROWS];
+
+#[repr(align(128))]
+struct Padded(AtomicI64);
+
+struct Mine {
+    allocated: thread::ThreadLocal<u64>,
+    freed: thread::ThreadLocal<u64>,
+}
+
+thread_local! {
+    static MINE: RefCell<Option<Mine>> = const { RefCell::new(None) };
+}
+
+/// Publishes this thread's figures as row `row` (modulo the number of rows; a row belongs to one thread).
+pub fn publish(row: usize) {
+    MINE.with_borrow_mut(|mine| {
+        if mine.is_none() {
+            let read = || -> Result<Mine, tikv_jemalloc_ctl::Error> {
+                Ok(Mine {
+                    allocated: thread::allocatedp::read()?,
+                    freed: thread::deallocatedp::read()?,
+                })
+            };
+            *mine = read().ok();
+        }
+        if let Some(m) = mine {
+            USED[row % ROWS]
+                .0
+                .store(m.allocated.get() as i64 - m.freed.get() as i64, Ordering::Relaxed);
+        }
+    });
+}
+
+/// Bytes allocated by all threads that publish.
+pub fn used() -> u64 {
+    USED.iter()
+        .map(|p| p.0.load(Ordering::Relaxed))
+        .sum::<i64>()
+        .max(0) as u64
+}
+
+/// The allocator's own figures.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Bytes in allocations of the program.
+    pub allocated: u64,
+    /// Bytes in pages with such allocations.
+    pub active: u64,
+    /// Bytes in physical pages.
+    pub resident: u64,
+    /// Bytes mapped.
+    pub mapped: u64,
+    /// Bytes kept by the allocator for later.
+    pub retained: u64,
+    /// Bytes of the allocator's own structures.
+    pub metadata: u64,
+}
+
+/// Asks the allocator; costs some microseconds.
+pub fn figures() -> Figures {
+    let _advanced = epoch::advance();
+    Figures {
+        allocated: stats::allocated::read().unwrap_or(0) as u64,
+        active: stats::active::read().unwrap_or(0) as u64,
+        resident: stats::resident::read().unwrap_or(0) as u64,
+        mapped: stats::mapped::read().unwrap_or(0) as u64,
+        retained: stats::retained::read().unwrap_or(0) as u64,
+        metadata: stats::metadata::read().unwrap_or(0) as u64,
+    }
+}
+
+/// Resident set of the process in bytes, from the kernel.
+pub fn rss() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(0);
+    pages * 4096
+}

@@ -1,0 +1,327 @@
+//! Listening sockets, and who gets the connections: the worker with the fewest.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+
+use crate::client::Client;
+use crate::config::Param;
+use crate::net::connection::{Connection, Stream};
+use crate::server::Server;
+use crate::worker::Worker;
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Over TCP.
+    Tcp(std::net::TcpStream, SocketAddr),
+    /// Over a unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// The way to one worker.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    sender: mpsc::UnboundedSender<Accepted>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Binds `bind` x `port`. Addresses behind `-` may be missing.
+///
+/// # Errors
+/// An address cannot be bound; the text names it.
+pub fn bind_tcp(server: &Server) -> io::Result<Vec<std::net::TcpListener>> {
+    let port = server.config.int(Param::Port) as u16;
+    if port == 0 {
+        return Ok(Vec::new());
+    }
+    let backlog = server.config.int(Param::TcpBacklog) as i32;
+    let mut listeners = Vec::new();
+    for (address, optional) in server.config.bind() {
+        match bind_one(&address, port, backlog) {
+            Ok(l) => listeners.push(l),
+            Err(e) if optional && is_missing(&e) => {
+                tracing::debug!(%address, error = %e, "skipping an optional address");
+            }
+            Err(e) => {
+                return Err(io::Error::new(
+                    e.kind(),
+                    format!("Could not create server TCP listening socket {address}:{port}: bind: {e}"),
+                ));
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "Configured to not listen anywhere: no address of 'bind' exists here",
+        ));
+    }
+    Ok(listeners)
+}
+
+fn is_missing(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    ) || matches!(
+        e.raw_os_error(),
+        Some(nix::libc::EAFNOSUPPORT | nix::libc::EPROTONOSUPPORT)
+    )
+}
+
+fn bind_one(address: &str, port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let address: SocketAddr = match address {
+        "*" => (IpAddr::from([0u8; 4]), port).into(),
+        "::*" => (IpAddr::from([0u16; 8]), port).into(),
+        name => (name, port)
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "no such address"))?,
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Binds the unix socket, if one is configured. A file that is left over is replaced.
+///
+/// # Errors
+/// As the system says, with the path.
+pub fn bind_unix(server: &Server) -> io::Result<Option<std::os::unix::net::UnixListener>> {
+    let path = server.config.text(Param::Unixsocket);
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let path = String::from_utf8_lossy(&path).into_owned();
+    let named =
+        |e: io::Error| io::Error::new(e.kind(), format!("Failed opening Unix socket: bind: {path}: {e}"));
+    if Path::new(&path).exists() {
+        std::fs::remove_file(&path).map_err(named)?;
+    }
+    let listener = std::os::unix::net::UnixListener::bind(&path).map_err(named)?;
+    let mode = server.config.int(Param::Unixsocketperm) as u32;
+    if mode != 0 {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(named)?;
+    }
+    listener.set_nonblocking(true)?;
+    Ok(Some(listener))
+}
+
+/// Starts the worker threads.
+///
+/// # Errors
+/// A thread or its runtime cannot be made.
+pub fn start_workers(
+    server: &Arc<Server>,
+) -> io::Result<(Vec<WorkerHandle>, Vec<std::thread::JoinHandle<()>>)> {
+    let mut handles = Vec::new();
+    let mut threads = Vec::new();
+    for id in 0..server.threads {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(61)
+            .build()?;
+        let (server, count) = (Arc::clone(server), Arc::clone(&connections));
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{id}"))
+            .spawn(move || {
+                Worker::install(Worker::new(Arc::clone(&server), id));
+                runtime.block_on(work(server, receiver, count));
+            })?;
+        handles.push(WorkerHandle { sender, connections });
+        threads.push(thread);
+    }
+    Ok((handles, threads))
+}
+
+async fn work(server: Arc<Server>, mut receiver: mpsc::UnboundedReceiver<Accepted>, count: Arc<AtomicUsize>) {
+    loop {
+        let accepted = tokio::select! {
+            () = server.shutdown.cancelled() => return,
+            accepted = receiver.recv() => accepted,
+        };
+        let Some(accepted) = accepted else { return };
+        let count = Arc::clone(&count);
+        match open(&server, accepted) {
+            Ok(connection) => {
+                tokio::spawn(async move {
+                    connection.await;
+                    count.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended before it began");
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Makes a connection out of a socket: runs on the worker that will serve it.
+fn open(server: &Arc<Server>, accepted: Accepted) -> io::Result<Connection> {
+    let (stream, addr, laddr, fd, unix) = match accepted {
+        Accepted::Tcp(s, peer) => {
+            let laddr = s.local_addr()?.to_string();
+            let fd = s.as_raw_fd();
+            (
+                Stream::Tcp(tokio::net::TcpStream::from_std(s)?),
+                peer.to_string(),
+                laddr,
+                fd,
+                false,
+            )
+        }
+        Accepted::Unix(s) => {
+            let path = String::from_utf8_lossy(&server.config.text(Param::Unixsocket)).into_owned();
+            let fd = s.as_raw_fd();
+            let addr = format!("{path}:0");
+            (
+                Stream::Unix(tokio::net::UnixStream::from_std(s)?),
+                addr.clone(),
+                addr,
+                fd,
+                true,
+            )
+        }
+    };
+    let client = Arc::new(Client::new(
+        server.clients.next_id(),
+        addr,
+        laddr,
+        fd,
+        server.now_ms(),
+        unix,
+    ));
+    server.apply_output_limit(&client);
+    server.clients.add(Arc::clone(&client));
+    tracing::debug!(client = client.id, addr = client.addr, "accepted");
+    Ok(Connection::new(stream, Arc::clone(server), client))
+}
+
+/// Accepts until the server ends.
+pub async fn accept_tcp(server: Arc<Server>, listener: TcpListener, workers: Vec<WorkerHandle>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => match stream.into_std() {
+                Ok(stream) => {
+                    if let Err(error) = admit_tcp(&server, stream, peer, &workers) {
+                        tracing::debug!(%error, "a connection could not be set up");
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "a connection could not be set up"),
+            },
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+/// Accepts until the server ends.
+pub async fn accept_unix(server: Arc<Server>, listener: UnixListener, workers: Vec<WorkerHandle>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => match stream.into_std() {
+                Ok(stream) if server.clients.count() < max_clients(&server) => {
+                    count_connection(&server, true);
+                    give(&workers, Accepted::Unix(stream));
+                }
+                Ok(stream) => refuse(&server, SockRef::from(&stream), TOO_MANY),
+                Err(error) => tracing::debug!(%error, "a connection could not be set up"),
+            },
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+/// Out of descriptors, mostly: the next try comes when some may have been closed.
+async fn accept_failed(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers, either set a password with 'requirepass' (CONFIG SET requirepass <password>, also in the configuration file), or disable protected mode with CONFIG SET protected-mode no after making sure that the server cannot be reached from the internet, or name the addresses to listen on with 'bind'.\r\n";
+
+fn max_clients(server: &Server) -> usize {
+    server.config.int(Param::Maxclients) as usize
+}
+
+fn admit_tcp(
+    server: &Arc<Server>,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    workers: &[WorkerHandle],
+) -> io::Result<()> {
+    if server.clients.count() >= max_clients(server) {
+        refuse(server, SockRef::from(&stream), TOO_MANY);
+        return Ok(());
+    }
+    if server.config.flag(Param::ProtectedMode) && !server.needs_password() && !is_loopback(&peer) {
+        refuse(server, SockRef::from(&stream), PROTECTED);
+        return Ok(());
+    }
+    stream.set_nodelay(true)?;
+    let seconds = server.config.int(Param::TcpKeepalive);
+    if seconds > 0 {
+        let idle = Duration::from_secs(seconds as u64);
+        let probe = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval((idle / 3).max(Duration::from_secs(1)))
+            .with_retries(3);
+        SockRef::from(&stream).set_tcp_keepalive(&probe)?;
+    }
+    count_connection(server, true);
+    give(workers, Accepted::Tcp(stream, peer));
+    Ok(())
+}
+
+fn is_loopback(peer: &SocketAddr) -> bool {
+    match peer.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+    }
+}
+
+fn refuse(server: &Server, socket: SockRef<'_>, text: &str) {
+    count_connection(server, false);
+    let _best_effort = socket.send(text.as_bytes());
+}
+
+fn count_connection(server: &Server, welcome: bool) {
+    let mut counters = crate::stats::Counters::default();
+    if welcome {
+        counters.connections = 1;
+    } else {
+        counters.rejected_connections = 1;
+    }
+    server.stats.add(server.threads, &mut counters);
+}
+
+fn give(workers: &[WorkerHandle], accepted: Accepted) {
+    if let Some(worker) = workers
+        .iter()
+        .min_by_key(|w| w.connections.load(Ordering::Relaxed))
+    {
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        if worker.sender.send(accepted).is_err() {
+            tracing::debug!("the worker has ended");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! All commands by name: the data commands of the commands crate and the server's own. Built once from the
+//! declarations; everything that lists commands goes through here.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use holdfast_commands::ctx::Handler;
+use holdfast_commands::spec::{Begin, Find, Flags, Spec};
+use holdfast_resp::Frame;
+
+use crate::commands::{self, ServerHandler};
+
+/// How a command is run.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// On locked data.
+    Data(Handler),
+    /// By the server, with the session at hand.
+    Server(ServerHandler),
+    /// Only through its subcommands.
+    Container,
+}
+
+/// How the shards to lock are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPlan {
+    /// No key.
+    None,
+    /// One key, at this index.
+    One(u8),
+    /// By the key specs.
+    Specs,
+    /// All shards.
+    All,
+    /// One shard after the other.
+    Roam,
+}
+
+/// One command, or one subcommand.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its declaration.
+    pub spec: &'static Spec,
+    /// How it runs.
+    pub run: Run,
+    /// How its shards are found.
+    pub keys: KeyPlan,
+    /// Number for statistics: 0.. without gaps.
+    pub id: usize,
+    /// Subcommands, in order of their names.
+    pub subs: Vec<&'static Entry>,
+}
+
+impl Entry {
+    /// True if the declaration has the flag.
+    #[inline]
+    pub fn is(&self, flag: Flags) -> bool {
+        self.spec.flags.has(flag)
+    }
+
+    /// The name without its container.
+    pub fn short_name(&self) -> &'static str {
+        self.spec.name.rsplit('|').next().unwrap_or(self.spec.name)
+    }
+}
+
+/// Why a command could not be found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LookupError {
+    /// No such command.
+    Unknown,
+    /// The container exists, the subcommand does not.
+    UnknownSub(&'static str),
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Registry {
+    by_name: HashMap<&'static [u8], &'static Entry, foldhash::fast::FixedState>,
+    /// Commands without subcommands, in order of their names.
+    top: Vec<&'static Entry>,
+    count: usize,
+}
+
+const LONGEST: usize = 32;
+
+impl Registry {
+    /// The one registry of the process.
+    pub fn get() -> &'static Self {
+        static REGISTRY: OnceLock<Registry> = OnceLock::new();
+        REGISTRY.get_or_init(Self::build)
+    }
+
+    fn build() -> Self {
+        let mut specs: Vec<(&'static Spec, Run)> = holdfast_commands::all()
+            .map(|c| (c.spec, Run::Data(c.run)))
+            .collect();
+        specs.extend(commands::all().map(|c| (c.spec, c.run)));
+        specs.sort_by_key(|(s, _)| s.name);
+        let mut count = 0;
+        let mut entry = |spec: &'static Spec, run, subs| {
+            count += 1;
+            &*Box::leak(Box::new(Entry {
+                spec,
+                run,
+                keys: key_plan(spec),
+                id: count - 1,
+                subs,
+            }))
+        };
+        let mut by_name = HashMap::default();
+        let mut top = Vec::new();
+        for &(spec, run) in specs.iter().filter(|(s, _)| !s.name.contains('|')) {
+            let prefix = format!("{}|", spec.name);
+            let subs = specs
+                .iter()
+                .filter(|(s, _)| s.name.starts_with(&prefix))
+                .map(|&(s, r)| entry(s, r, Vec::new()))
+                .collect();
+            let e = entry(spec, run, subs);
+            by_name.insert(spec.name.as_bytes(), e);
+            top.push(e);
+        }
+        Self { by_name, top, count }
+    }
+
+    /// Commands, subcommands left out.
+    pub fn top(&self) -> &[&'static Entry] {
+        &self.top
+    }
+
+    /// Commands and subcommands.
+    pub fn all(&self) -> impl Iterator<Item = &'static Entry> {
+        self.top
+            .iter()
+            .flat_map(|e| std::iter::once(*e).chain(e.subs.iter().copied()))
+    }
+
+    /// Number of commands and subcommands: the ids are below it.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// A top-level command by its name in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&'static Entry> {
+        let mut lower = [0u8; LONGEST];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        self.by_name.get(&*lower).copied()
+    }
+
+    /// A command by `name` or `container|sub`.
+    pub fn find_full(&self, name: &[u8]) -> Option<&'static Entry> {
+        match name.iter().position(|&b| b == b'|') {
+            None => self.find(name),
+            Some(at) => find_sub(self.find(&name[..at])?, &name[at + 1..]),
+        }
+    }
+
+    /// The command that a frame calls; for a container, its subcommand.
+    #[inline]
+    pub fn resolve(&self, frame: &Frame<'_>) -> Result<&'static Entry, LookupError> {
+        let entry = self.find(frame.name()).ok_or(LookupError::Unknown)?;
+        if entry.subs.is_empty() {
+            return Ok(entry);
+        }
+        match frame.get(1) {
+            None => Ok(entry),
+            Some(sub) => match find_sub(entry, sub) {
+                Some(e) => Ok(e),
+                None if matches!(entry.run, Run::Container) => Err(LookupError::UnknownSub(entry.spec.name)),
+                None => Ok(entry),
+            },
+        }
+    }
+}
+
+fn find_sub(container: &'static Entry, name: &[u8]) -> Option<&'static Entry> {
+    container
+        .subs
+        .iter()
+        .copied()
+        .find(|e| e.short_name().as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn key_plan(spec: &Spec) -> KeyPlan {
+    if spec.flags.has(Flags::ALL_SHARDS) {
+        return KeyPlan::All;
+    }
+    if spec.flags.has(Flags::ROAM) {
+        return KeyPlan::Roam;
+    }
+    match spec.keys {
+        [] => KeyPlan::None,
+        [k] => match (k.begin, k.find) {
+            (Begin::Index(i), Find::Range { last: 0, .. }) => KeyPlan::One(i),
+            _ => KeyPlan::Specs,
+        },
+        _ => KeyPlan::Specs,
+    }
+}

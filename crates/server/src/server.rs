@@ -1,0 +1,468 @@
+//! What all threads of a server share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use holdfast_commands::limits::Limits;
+use holdfast_commands::spec::Flags;
+use holdfast_replication::ReplicationLog;
+use holdfast_storage::access::AccessPolicy;
+use holdfast_storage::effects::{Class, Garbage, KeyEvent};
+use holdfast_storage::evict::Policy;
+use holdfast_storage::keyspace::Keyspace;
+use holdfast_storage::types::hash::HashLimits;
+use holdfast_storage::types::list::ListLimits;
+use holdfast_storage::types::set::SetLimits;
+use holdfast_storage::types::zset::ZsetLimits;
+use parking_lot::Mutex;
+use rand::Rng;
+use tokio_util::sync::CancellationToken;
+
+use crate::blocking::Blocking;
+use crate::client::{Client, ClientClass, Clients};
+use crate::config::{self, Config, Guard, MaxmemoryPolicy, OutputLimit, Param};
+use crate::execute;
+use crate::memory;
+use crate::pubsub::PubSub;
+use crate::reclaim::Reclaim;
+use crate::registry::Entry;
+use crate::session::Multi;
+use crate::stats::{Counters, Stats};
+use crate::worker::Worker;
+
+/// The version that clients are told: the Redis whose commands and formats are here.
+pub const REDIS_VERSION: &str = "7.2.4";
+/// Our own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Rows of counters beside the workers': cron, main.
+pub const EXTRA_ROWS: usize = 4;
+
+/// Which commands CLIENT PAUSE holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseMode {
+    /// Those that may change data.
+    Write,
+    /// Every one.
+    All,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The configuration.
+    pub config: Config,
+    /// The replication log.
+    pub log: ReplicationLog,
+    /// The connections.
+    pub clients: Clients,
+    /// The channels.
+    pub pubsub: PubSub,
+    /// The clients that wait for keys.
+    pub blocking: Blocking,
+    /// The counters.
+    pub stats: Stats,
+    /// Freeing in the background.
+    pub reclaim: Reclaim,
+    /// 40 hex digits, new at every start.
+    pub run_id: String,
+    /// Replication id, 40 hex digits.
+    pub repl_id: String,
+    /// When it started.
+    pub started: Instant,
+    /// Unix ms of the start.
+    pub started_ms: i64,
+    /// Number of workers.
+    pub threads: usize,
+    /// Ends everything when cancelled.
+    pub shutdown: CancellationToken,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: AtomicBool,
+    /// DEBUG PAUSE-CRON.
+    pub cron_paused: AtomicBool,
+    /// Samples of the rates in INFO.
+    pub rates: Mutex<crate::cron::Rates>,
+    /// Ports that the server really listens on (a configured 0 means none).
+    pub tcp_port: AtomicU64,
+    pause_until_ms: AtomicI64,
+    pause_all: AtomicBool,
+    evicting: AtomicBool,
+    /// Set by the cron job that sums up the output of all clients.
+    pub output_crowded: AtomicBool,
+}
+
+impl Server {
+    /// A server with this configuration, and what its reclaiming thread must be given.
+    pub fn new(config: Config, threads: usize) -> (Arc<Self>, Receiver<Vec<Garbage>>) {
+        let (reclaim, garbage) = Reclaim::new();
+        let databases = config.int(Param::Databases) as u32;
+        let log = ReplicationLog::new(config.int(Param::ReplBacklogSize) as usize);
+        let server = Self {
+            keyspace: Keyspace::new(databases, Keyspace::SHARDS),
+            log,
+            clients: Clients::default(),
+            pubsub: PubSub::default(),
+            blocking: Blocking::default(),
+            stats: Stats::new(threads + EXTRA_ROWS),
+            reclaim,
+            run_id: hex40(),
+            repl_id: hex40(),
+            started: Instant::now(),
+            started_ms: unix_ms(),
+            threads,
+            shutdown: CancellationToken::new(),
+            active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
+            rates: Mutex::default(),
+            tcp_port: AtomicU64::new(0),
+            pause_until_ms: AtomicI64::new(0),
+            pause_all: AtomicBool::new(false),
+            evicting: AtomicBool::new(false),
+            output_crowded: AtomicBool::new(false),
+            config,
+        };
+        (Arc::new(server), garbage)
+    }
+
+    /// Unix time in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        unix_ms()
+    }
+
+    /// Changes whenever settings change.
+    #[inline]
+    pub fn settings_version(&self) -> u64 {
+        self.config.version()
+    }
+
+    /// Copies the settings that commands need into a worker.
+    pub fn copy_settings(&self, w: &mut Worker) {
+        let c = &self.config;
+        let size = |p| c.int(p).max(0) as usize;
+        w.limits = Limits {
+            list: ListLimits {
+                max_listpack_size: c.int(Param::ListMaxListpackSize) as i32,
+            },
+            set: SetLimits {
+                max_intset_entries: size(Param::SetMaxIntsetEntries),
+                max_listpack_entries: size(Param::SetMaxListpackEntries),
+                max_listpack_value: size(Param::SetMaxListpackValue),
+            },
+            hash: HashLimits {
+                max_listpack_entries: size(Param::HashMaxListpackEntries),
+                max_listpack_value: size(Param::HashMaxListpackValue),
+            },
+            zset: ZsetLimits {
+                max_listpack_entries: size(Param::ZsetMaxListpackEntries),
+                max_listpack_value: size(Param::ZsetMaxListpackValue),
+            },
+            hll_sparse_max_bytes: size(Param::HllSparseMaxBytes),
+            max_string: size(Param::ProtoMaxBulkLen),
+            lfu: self.policy().is_lfu(),
+            lfu_decay_minutes: c.int(Param::LfuDecayTime) as u32,
+        };
+        w.decode_limits.max_bulk_len = size(Param::ProtoMaxBulkLen);
+        w.decode_limits.max_query_buffer = size(Param::ClientQueryBufferLimit);
+        w.access = AccessPolicy {
+            lfu: self.policy().is_lfu(),
+            lfu_log_factor: c.int(Param::LfuLogFactor) as u32,
+            lfu_decay_minutes: c.int(Param::LfuDecayTime) as u32,
+            no_touch: false,
+        };
+        w.maxmemory = c.int(Param::Maxmemory) as u64;
+        w.policy = self.policy();
+        w.effects.event_mask = self.event_mask();
+    }
+
+    /// `maxmemory-policy`.
+    pub fn policy(&self) -> Policy {
+        match MaxmemoryPolicy::from_code(self.config.int(Param::MaxmemoryPolicy)) {
+            MaxmemoryPolicy::Noeviction => Policy::NoEviction,
+            MaxmemoryPolicy::AllkeysLru => Policy::AllKeysLru,
+            MaxmemoryPolicy::AllkeysLfu => Policy::AllKeysLfu,
+            MaxmemoryPolicy::AllkeysRandom => Policy::AllKeysRandom,
+            MaxmemoryPolicy::VolatileLru => Policy::VolatileLru,
+            MaxmemoryPolicy::VolatileLfu => Policy::VolatileLfu,
+            MaxmemoryPolicy::VolatileRandom => Policy::VolatileRandom,
+            MaxmemoryPolicy::VolatileTtl => Policy::VolatileTtl,
+        }
+    }
+
+    /// Classes of events that `notify-keyspace-events` asks for.
+    fn event_mask(&self) -> u16 {
+        self.notify_flags().map_or(0, |n| n.classes)
+    }
+
+    fn notify_flags(&self) -> Option<Notify> {
+        Notify::parse(&self.config.print(Param::NotifyKeyspaceEvents))
+    }
+
+    /// Publishes keyspace events.
+    pub fn publish_events(&self, events: &[KeyEvent]) {
+        let Some(notify) = self.notify_flags() else { return };
+        if !self.pubsub.is_used() {
+            return;
+        }
+        for KeyEvent { db, event, key } in events {
+            if notify.keyspace {
+                let channel = [format!("__keyspace@{db}__:").as_bytes(), key].concat();
+                self.pubsub.publish(&channel, event.1.as_bytes());
+            }
+            if notify.keyevent {
+                self.pubsub
+                    .publish(format!("__keyevent@{db}__:{}", event.1).as_bytes(), key);
+            }
+        }
+    }
+
+    /// True if clients must authenticate.
+    pub fn needs_password(&self) -> bool {
+        !self.config.text(Param::Requirepass).is_empty()
+    }
+
+    /// True if this is the password.
+    pub fn password_is(&self, given: &[u8]) -> bool {
+        use sha2::{Digest, Sha256};
+        // Digests are compared, so the time does not depend on where the texts differ.
+        Sha256::digest(given) == Sha256::digest(&*self.config.text(Param::Requirepass))
+    }
+
+    /// True for commands that the configuration forbids (`enable-debug-command`).
+    pub fn is_protected(&self, entry: &Entry) -> bool {
+        let guard = match entry.spec.name.split('|').next() {
+            Some("debug") => Param::EnableDebugCommand,
+            Some("module") => Param::EnableModuleCommand,
+            _ => return false,
+        };
+        match Guard::from_code(self.config.int(guard)) {
+            Guard::Yes | Guard::Local => false,
+            Guard::No => true,
+        }
+    }
+
+    fn output_limit(&self, client: &Client) -> OutputLimit {
+        self.config.client_output_limit(match client.class() {
+            ClientClass::Normal | ClientClass::Master => config::ClientClass::Normal,
+            ClientClass::Replica => config::ClientClass::Replica,
+            ClientClass::Pubsub => config::ClientClass::Pubsub,
+        })
+    }
+
+    /// Tells a client's mailbox the hard limit of its class.
+    pub fn apply_output_limit(&self, client: &Client) {
+        client.set_mail_limit(self.output_limit(client).hard_bytes as usize);
+    }
+
+    /// True if a client's output is over the hard limit of its class.
+    pub fn over_hard_limit(&self, client: &Client, bytes: usize) -> bool {
+        let limit = self.output_limit(client).hard_bytes as usize;
+        limit > 0 && bytes > limit
+    }
+
+    /// True if a client's output has been over the soft limit of its class for its time.
+    pub fn over_soft_limit(&self, client: &Client, now_ms: i64) -> bool {
+        let limit = self.output_limit(client);
+        let bytes = client.output.load(Ordering::Relaxed) + client.mail_len();
+        if limit.soft_bytes == 0 || bytes <= limit.soft_bytes as usize {
+            client.over_soft_since_ms.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let since = client.over_soft_since_ms.load(Ordering::Relaxed);
+        if since == 0 {
+            client.over_soft_since_ms.store(now_ms, Ordering::Relaxed);
+            return false;
+        }
+        now_ms - since > limit.soft_seconds as i64 * 1000
+    }
+
+    /// True while the output of all clients together is so large that each gets only a small share.
+    pub fn is_output_crowded(&self) -> bool {
+        self.output_crowded.load(Ordering::Relaxed)
+    }
+
+    // ---- CLIENT PAUSE ----
+
+    /// Holds commands back until a Unix time in ms. A running pause is only made longer and stricter.
+    pub fn pause(&self, until_ms: i64, mode: PauseMode) {
+        if !self.is_paused() {
+            self.pause_all.store(false, Ordering::Relaxed);
+        }
+        if mode == PauseMode::All {
+            self.pause_all.store(true, Ordering::Relaxed);
+        }
+        self.pause_until_ms.fetch_max(until_ms, Ordering::Release);
+    }
+
+    /// Ends the pause.
+    pub fn unpause(&self) {
+        self.pause_until_ms.store(0, Ordering::Release);
+        for client in self.clients.all() {
+            client.waker.wake();
+        }
+    }
+
+    /// True while a pause lasts.
+    pub fn is_paused(&self) -> bool {
+        let until = self.pause_until_ms.load(Ordering::Acquire);
+        until > 0 && self.now_ms() < until
+    }
+
+    /// Milliseconds until the pause ends; 0 if there is none.
+    pub fn pause_left_ms(&self) -> u64 {
+        match self.pause_until_ms.load(Ordering::Acquire) {
+            0 => 0,
+            until => (until - self.now_ms()).max(0) as u64,
+        }
+    }
+
+    /// True if the command has to wait now.
+    #[inline]
+    pub fn pauses(&self, entry: &Entry, multi: Option<&Multi>) -> bool {
+        if self.pause_until_ms.load(Ordering::Acquire) == 0 || !self.is_paused() {
+            return false;
+        }
+        let writes = |e: &Entry| e.spec.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
+        if self.pause_all.load(Ordering::Relaxed) {
+            return !matches!(entry.spec.name, "client|unpause" | "client|pause");
+        }
+        writes(entry)
+            || (entry.spec.name == "exec" && multi.is_some_and(|m| m.queue.iter().any(|(e, _)| writes(e))))
+    }
+
+    // ---- maxmemory ----
+
+    /// Evicts until there is room. False if there is not. No lock may be held.
+    pub fn make_room(&self, w: &mut Worker) -> bool {
+        memory::publish(w.id);
+        if memory::used() <= w.maxmemory {
+            return true;
+        }
+        if w.policy == Policy::NoEviction {
+            return false;
+        }
+        self.evicting.store(true, Ordering::Relaxed);
+        let began = Instant::now();
+        let samples = self.config.int(Param::MaxmemorySamples) as usize;
+        let limit_us = eviction_limit_us(self.config.int(Param::MaxmemoryEvictionTenacity));
+        let mut done = false;
+        for round in 0u32.. {
+            memory::publish(w.id);
+            if memory::used() <= w.maxmemory {
+                done = true;
+                break;
+            }
+            if round.is_multiple_of(16) && limit_us.is_some_and(|us| began.elapsed().as_micros() as u64 > us)
+            {
+                // Over the time: the command may go on, the next one will evict further.
+                done = true;
+                break;
+            }
+            if !self.evict_one(w, samples) {
+                break;
+            }
+        }
+        self.evicting.store(false, Ordering::Relaxed);
+        done
+    }
+
+    fn evict_one(&self, w: &mut Worker, samples: usize) -> bool {
+        let decay = w.access.lfu_decay_minutes;
+        for _ in 0..32 {
+            let chosen = w
+                .pool
+                .choose(&self.keyspace, w.policy, samples, decay, w.now_ms, &mut w.rng);
+            let Some(candidate) = chosen else { return false };
+            if execute::evict(w, candidate.db, &candidate.key) {
+                return true;
+            }
+        }
+        // All candidates were gone already: others evict as well.
+        true
+    }
+
+    /// The counters of all threads.
+    pub fn totals(&self) -> Counters {
+        self.stats.total()
+    }
+}
+
+/// `maxmemory-eviction-tenacity` as a time limit: 500 us up to 10, then growing by 15 % a step, none at 100.
+fn eviction_limit_us(tenacity: i64) -> Option<u64> {
+    match tenacity {
+        ..=10 => Some(50 * tenacity.max(0) as u64),
+        100.. => None,
+        t => Some((500.0 * 1.15f64.powi(t as i32 - 10)) as u64),
+    }
+}
+
+/// The flags of `notify-keyspace-events`.
+struct Notify {
+    keyspace: bool,
+    keyevent: bool,
+    classes: u16,
+}
+
+impl Notify {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut n = Self {
+            keyspace: false,
+            keyevent: false,
+            classes: 0,
+        };
+        for b in text {
+            n.classes |= match b {
+                b'K' => {
+                    n.keyspace = true;
+                    0
+                }
+                b'E' => {
+                    n.keyevent = true;
+                    0
+                }
+                b'A' => {
+                    Class::Generic as u16
+                        | Class::String as u16
+                        | Class::List as u16
+                        | Class::Set as u16
+                        | Class::Hash as u16
+                        | Class::Zset as u16
+                        | Class::Expired as u16
+                        | Class::Evicted as u16
+                        | Class::Stream as u16
+                        | Class::Module as u16
+                }
+                b'g' => Class::Generic as u16,
+                b'$' => Class::String as u16,
+                b'l' => Class::List as u16,
+                b's' => Class::Set as u16,
+                b'h' => Class::Hash as u16,
+                b'z' => Class::Zset as u16,
+                b'x' => Class::Expired as u16,
+                b'e' => Class::Evicted as u16,
+                b't' => Class::Stream as u16,
+                b'm' => Class::KeyMiss as u16,
+                b'd' => Class::Module as u16,
+                b'n' => Class::New as u16,
+                _ => 0,
+            };
+        }
+        ((n.keyspace || n.keyevent) && n.classes != 0).then_some(n)
+    }
+}
+
+fn unix_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64)
+}
+
+fn hex40() -> String {
+    let mut rng = rand::rng();
+    (0..40)
+        .map(|_| char::from_digit(rng.random_range(0..16), 16).unwrap_or('0'))
+        .collect()
+}

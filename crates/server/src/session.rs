@@ -1,0 +1,449 @@
+//! One connection's state and the way of its commands: checks, MULTI's queue, execution.
+//!
+//! Synchronous: bytes in, reply bytes out. Sockets and waiting are [`crate::net::connection`]'s.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use holdfast_commands::args::Args;
+use holdfast_commands::spec::Flags;
+use holdfast_resp::{CommandDecoder, Frame, OwnedFrame, Proto};
+use holdfast_storage::keyspace::WatchFlag;
+
+use crate::blocking::{self, Blocked, Waiter};
+use crate::client::{Client, flag};
+use crate::commands::{Call, ServerError};
+use crate::execute::{self, Caller};
+use crate::registry::{Entry, KeyPlan, LookupError, Registry, Run};
+use crate::server::Server;
+use crate::worker::Worker;
+
+/// What the connection does next.
+#[derive(Debug)]
+pub enum Flow {
+    /// The next command.
+    Continue,
+    /// It sends what is there and closes.
+    Close,
+    /// It waits for keys.
+    Blocked(Wait),
+    /// It waits until clients may go on, then runs this command.
+    Paused(OwnedFrame),
+}
+
+/// A client's wait in a blocking command.
+#[derive(Debug)]
+pub struct Wait {
+    /// Its place in the queues.
+    pub waiter: Arc<Waiter>,
+    /// For how long.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Queued commands of MULTI.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// What has been queued.
+    pub queue: Vec<(&'static Entry, OwnedFrame)>,
+    /// A command could not be queued: EXEC will refuse.
+    pub aborted: bool,
+    /// Memory of the queue in bytes.
+    pub memory: usize,
+}
+
+/// Watched keys.
+#[derive(Debug, Default)]
+pub struct Watching {
+    /// Keys by database.
+    pub keys: BTreeSet<(u32, Box<[u8]>)>,
+    /// Set when one of them changes.
+    pub dirty: Option<WatchFlag>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Session {
+    /// The server.
+    pub server: Arc<Server>,
+    /// What others see of it.
+    pub client: Arc<Client>,
+    /// Half received commands.
+    pub decoder: CommandDecoder,
+    /// Selected database.
+    pub db: u32,
+    /// Protocol version.
+    pub proto: Proto,
+    /// The password has been given, or none is asked for.
+    pub authenticated: bool,
+    /// Inside MULTI.
+    pub multi: Option<Multi>,
+    /// WATCH.
+    pub watching: Watching,
+    /// Subscribed channels.
+    pub channels: BTreeSet<Box<[u8]>>,
+    /// Subscribed patterns.
+    pub patterns: BTreeSet<Box<[u8]>>,
+}
+
+impl Session {
+    /// A new connection's state.
+    pub fn new(server: Arc<Server>, client: Arc<Client>) -> Self {
+        let authenticated = !server.needs_password();
+        Self {
+            server,
+            client,
+            decoder: CommandDecoder::new(),
+            db: 0,
+            proto: Proto::Resp2,
+            authenticated,
+            multi: None,
+            watching: Watching::default(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+        }
+    }
+
+    /// Executes the commands in `input` and advances it past what was consumed. Stops early if the flow changes or if
+    /// the reply buffer grows beyond `reply_budget` bytes.
+    pub fn process(&mut self, input: &mut &[u8], w: &mut Worker, reply_budget: usize) -> Flow {
+        w.reply.set_proto(self.proto);
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let mut scratch = std::mem::take(&mut w.scratch);
+        let flow = loop {
+            w.decode_limits.authenticated = self.authenticated;
+            match decoder.next(input, &mut scratch, &w.decode_limits) {
+                Ok(None) => break Flow::Continue,
+                Ok(Some(frame)) => match self.execute(frame, w) {
+                    Flow::Continue if w.reply.len() > reply_budget => break Flow::Continue,
+                    Flow::Continue => {}
+                    other => break other,
+                },
+                Err(error) => {
+                    tracing::debug!(client = self.client.id, %error, "closing a connection");
+                    error.write_reply(&mut w.reply);
+                    break Flow::Close;
+                }
+            }
+        };
+        self.decoder = decoder;
+        w.scratch = scratch;
+        self.client
+            .query_buffer
+            .store(self.decoder.buffered(), Ordering::Relaxed);
+        flow
+    }
+
+    /// Executes one command, or queues it inside MULTI.
+    pub fn execute(&mut self, frame: Frame<'_>, w: &mut Worker) -> Flow {
+        w.counters.commands += 1;
+        let entry = match Registry::get().resolve(&frame) {
+            Ok(entry) => entry,
+            Err(LookupError::Unknown) => return self.reject(w, &unknown_command(&frame)),
+            Err(LookupError::UnknownSub(container)) => {
+                return self.reject(
+                    w,
+                    &unknown_subcommand(container, frame.get(1).unwrap_or_default()),
+                );
+            }
+        };
+        if !entry.spec.arity_ok(frame.len()) {
+            let text = format!("ERR wrong number of arguments for '{}' command", entry.spec.name);
+            return self.reject(w, &text);
+        }
+        self.client.last_command.store(entry.id, Ordering::Relaxed);
+        if !self.authenticated && !entry.is(Flags::NO_AUTH) {
+            return self.reject(w, "NOAUTH Authentication required.");
+        }
+        if self.server.is_protected(entry) {
+            return self.reject(w, &protected_text(entry));
+        }
+        if w.maxmemory > 0 && !self.server.make_room(w) && entry.is(Flags::DENYOOM) {
+            return self.reject(w, "OOM command not allowed when used memory > 'maxmemory'.");
+        }
+        if self.proto == Proto::Resp2 && self.subscriptions() > 0 && !allowed_when_subscribed(entry) {
+            let text = format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                String::from_utf8_lossy(frame.name()).to_lowercase()
+            );
+            return self.reject(w, &text);
+        }
+        if self.multi.is_some() && !runs_inside_multi(entry) {
+            if entry.is(Flags::NO_MULTI) {
+                return self.reject(w, "ERR Command not allowed inside a transaction");
+            }
+            return self.enqueue(entry, frame, w);
+        }
+        if self.server.pauses(entry, self.multi.as_ref()) {
+            return Flow::Paused(frame.to_owned());
+        }
+        self.run(entry, frame, w)
+    }
+
+    fn run(&mut self, entry: &'static Entry, frame: Frame<'_>, w: &mut Worker) -> Flow {
+        let args = Args::new(frame);
+        match entry.run {
+            Run::Data(handler) => {
+                let server = Arc::clone(&self.server);
+                let caller = Caller {
+                    db: self.db,
+                    may_block: true,
+                    no_touch: self.client.has_flag(flag::NO_TOUCH),
+                };
+                let mut locked = match entry.keys {
+                    KeyPlan::One(i) => {
+                        let hash = server.keyspace.hash(frame.arg(i as usize));
+                        server.keyspace.lock_one(server.keyspace.shard_of(hash.slot))
+                    }
+                    KeyPlan::None | KeyPlan::Specs | KeyPlan::All | KeyPlan::Roam => server
+                        .keyspace
+                        .lock(&execute::shards_of(&server.keyspace, entry, &frame)),
+                };
+                let wait = execute::run_locked(w, &caller, entry, handler, args, &mut locked);
+                let waiter = wait.as_ref().map(|wait| {
+                    let blocked = Blocked {
+                        entry,
+                        args,
+                        db: self.db,
+                        proto: self.proto,
+                        wait,
+                    };
+                    server.blocking.enter(&mut locked, &self.client, &blocked)
+                });
+                drop(locked);
+                self.react(w);
+                match (waiter, wait) {
+                    (Some(waiter), Some(wait)) => Flow::Blocked(Wait {
+                        waiter,
+                        timeout_ms: wait.timeout_ms,
+                    }),
+                    _ => Flow::Continue,
+                }
+            }
+            Run::Server(handler) => {
+                let flow = self.run_server(entry, handler, args, w, None);
+                self.react(w);
+                flow
+            }
+            Run::Container => {
+                let text = format!("ERR wrong number of arguments for '{}' command", entry.spec.name);
+                self.reject(w, &text)
+            }
+        }
+    }
+
+    /// Runs one of the server's own commands. `locked`: all shards, inside EXEC.
+    pub fn run_server(
+        &mut self,
+        entry: &'static Entry,
+        handler: crate::commands::ServerHandler,
+        args: Args<'_>,
+        w: &mut Worker,
+        locked: Option<&mut holdfast_storage::keyspace::Locked<'_>>,
+    ) -> Flow {
+        let mark = w.reply.mark();
+        let mut call = Call {
+            session: self,
+            w,
+            entry,
+            locked,
+        };
+        match handler(&mut call, args) {
+            Ok(flow) => flow,
+            Err(ServerError(error)) => {
+                w.reply.truncate_to(mark);
+                w.reply.error_bytes(error.as_bytes());
+                w.counters.errors += 1;
+                Flow::Continue
+            }
+        }
+    }
+
+    /// After the locks are released: events, garbage, blocked clients.
+    pub fn react(&mut self, w: &mut Worker) {
+        execute::after_unlock(w);
+        if !w.effects.ready.is_empty() {
+            blocking::serve_ready(w);
+        }
+    }
+
+    /// Answers with an error; inside MULTI, EXEC will refuse.
+    pub fn reject(&mut self, w: &mut Worker, text: &str) -> Flow {
+        w.reply.error(text);
+        w.counters.errors += 1;
+        if let Some(multi) = &mut self.multi {
+            multi.aborted = true;
+        }
+        Flow::Continue
+    }
+
+    fn enqueue(&mut self, entry: &'static Entry, frame: Frame<'_>, w: &mut Worker) -> Flow {
+        if let Some(multi) = &mut self.multi {
+            if multi.aborted {
+                // EXEC will refuse: nothing more needs to be kept, and a queue cannot grow without end that way.
+                w.reply.simple("QUEUED");
+                return Flow::Continue;
+            }
+            let frame = frame.to_owned();
+            multi.memory += frame.memory();
+            if multi.memory > w.decode_limits.max_query_buffer {
+                return self.reject(w, "ERR the transaction's queue exceeds client-query-buffer-limit");
+            }
+            multi.queue.push((entry, frame));
+            self.client
+                .multi
+                .store(multi.queue.len() as i64, Ordering::Relaxed);
+            self.client.multi_mem.store(multi.memory, Ordering::Relaxed);
+        }
+        w.reply.simple("QUEUED");
+        Flow::Continue
+    }
+
+    /// Number of channels and patterns.
+    pub fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    /// Publishes the number of subscriptions.
+    pub fn note_subscriptions(&self) {
+        self.client.channels.store(self.channels.len(), Ordering::Relaxed);
+        self.client.patterns.store(self.patterns.len(), Ordering::Relaxed);
+        self.client.set_flag(flag::PUBSUB, self.subscriptions() > 0);
+        self.server.apply_output_limit(&self.client);
+    }
+
+    /// Begins to watch keys of the selected database. Takes its locks by itself.
+    pub fn watch(&mut self, keys: &[&[u8]]) {
+        let dirty = Arc::clone(
+            self.watching
+                .dirty
+                .get_or_insert_with(|| Arc::new(AtomicBool::new(false))),
+        );
+        for key in keys {
+            if self.watching.keys.insert((self.db, Box::from(*key))) {
+                let keyspace = &self.server.keyspace;
+                let shard = keyspace.shard_of(keyspace.hash(key).slot);
+                keyspace.lock_one(shard).shard(shard).watch(self.db, key, &dirty);
+            }
+        }
+        self.client
+            .watched
+            .store(self.watching.keys.len(), Ordering::Relaxed);
+    }
+
+    /// True if a watched key has changed, or its time has come since. The keys' shards are locked.
+    pub fn watched_changed(&self, locked: &mut holdfast_storage::keyspace::Locked<'_>, now_ms: i64) -> bool {
+        if self
+            .watching
+            .dirty
+            .as_ref()
+            .is_some_and(|d| d.load(Ordering::Acquire))
+        {
+            return true;
+        }
+        let keyspace = locked.keyspace();
+        self.watching.keys.iter().any(|(db, key)| {
+            let hash = keyspace.hash(key);
+            let table = &locked.shard(keyspace.shard_of(hash.slot)).dbs[*db as usize].table;
+            let at = table
+                .find(hash.hash, key)
+                .and_then(|pos| table.get(pos).expire_at_ms());
+            at.is_some_and(|at| at <= now_ms)
+        })
+    }
+
+    /// Stops watching all keys. No lock may be held.
+    pub fn unwatch(&mut self) {
+        let Watching { keys, dirty } = std::mem::take(&mut self.watching);
+        if let Some(dirty) = dirty {
+            for (db, key) in keys {
+                let keyspace = &self.server.keyspace;
+                let shard = keyspace.shard_of(keyspace.hash(&key).slot);
+                keyspace.lock_one(shard).shard(shard).unwatch(db, &key, &dirty);
+            }
+        }
+        self.client.watched.store(0, Ordering::Relaxed);
+    }
+
+    /// Leaves MULTI without executing.
+    pub fn discard(&mut self) {
+        self.multi = None;
+        self.client.multi.store(-1, Ordering::Relaxed);
+        self.client.multi_mem.store(0, Ordering::Relaxed);
+        self.client.set_flag(flag::MULTI, false);
+        self.unwatch();
+    }
+
+    /// Leaves all channels and patterns without telling the client.
+    pub fn unsubscribe_all(&mut self) {
+        for channel in std::mem::take(&mut self.channels) {
+            self.server.pubsub.unsubscribe(&channel, self.client.id);
+        }
+        for pattern in std::mem::take(&mut self.patterns) {
+            self.server.pubsub.punsubscribe(&pattern, self.client.id);
+        }
+        self.note_subscriptions();
+    }
+
+    /// The connection ends: nothing of it may stay behind.
+    pub fn close(&mut self) {
+        self.discard();
+        self.unsubscribe_all();
+        self.server.clients.remove(self.client.id);
+    }
+}
+
+fn allowed_when_subscribed(entry: &Entry) -> bool {
+    matches!(
+        entry.spec.name,
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
+    )
+}
+
+fn runs_inside_multi(entry: &Entry) -> bool {
+    matches!(
+        entry.spec.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
+}
+
+fn protected_text(entry: &Entry) -> String {
+    let container = entry.spec.name.split('|').next().unwrap_or(entry.spec.name);
+    format!(
+        "ERR {} command not allowed. If the enable-{container}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+        container.to_uppercase()
+    )
+}
+
+/// Redis's text: the name and the first arguments, 128 bytes at most of each part.
+fn unknown_command(frame: &Frame<'_>) -> String {
+    const MOST: usize = 128;
+    let text = |b: &[u8], most: usize| String::from_utf8_lossy(&b[..b.len().min(most)]).into_owned();
+    let mut args = String::new();
+    for arg in frame.iter().skip(1) {
+        if args.len() >= MOST {
+            break;
+        }
+        args.push_str(&format!("'{}' ", text(arg, MOST - args.len())));
+    }
+    format!(
+        "ERR unknown command '{}', with args beginning with: {args}",
+        text(frame.name(), MOST)
+    )
+}
+
+fn unknown_subcommand(container: &str, sub: &[u8]) -> String {
+    let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
+    format!(
+        "ERR unknown subcommand '{sub}'. Try {} HELP.",
+        container.to_uppercase()
+    )
+}

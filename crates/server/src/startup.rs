@@ -1,0 +1,254 @@
+//! From a configuration to a running server and back: limits, pid file, sockets, threads, signals, the orderly end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, LogLevel, Param};
+use crate::net::listener;
+use crate::server::{REDIS_VERSION, Server, VERSION};
+use crate::{cron, logging, memory, reclaim};
+
+/// Descriptors beside those of clients: listeners, files, runtimes.
+const RESERVED_FILES: u64 = 32;
+
+/// Runs a server until it is told to end.
+///
+/// # Errors
+/// It could not start: a directory, file or address is not to be had. The text is for the operator.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let dir = text(&config, Param::Dir);
+    std::env::set_current_dir(&dir).with_context(|| format!("Can't chdir to '{dir}'"))?;
+    if config.flag(Param::Daemonize) {
+        daemonize::Daemonize::new()
+            .working_directory(&dir)
+            .start()
+            .context("can't run in the background")?;
+    }
+    let logfile = text(&config, Param::Logfile);
+    let level = LogLevel::from_code(config.int(Param::Loglevel));
+    logging::start(&logfile, level).with_context(|| format!("Can't open the log file {logfile}"))?;
+    banner(&config);
+    raise_file_limit(&config);
+    let pidfile = pidfile(&config);
+    let threads = config.int(Param::IoThreads).max(1) as usize;
+    let (server, garbage) = Server::new(config, threads);
+
+    let tcp = listener::bind_tcp(&server).inspect_err(|e| failed(&server, e))?;
+    let unix = listener::bind_unix(&server).inspect_err(|e| failed(&server, e))?;
+    if tcp.is_empty() && unix.is_none() {
+        bail!("Configured to not listen anywhere, exiting.");
+    }
+    server
+        .tcp_port
+        .store(server.config.int(Param::Port) as u64, Ordering::Relaxed);
+    if let Some(path) = &pidfile {
+        if let Err(error) = std::fs::write(path, format!("{}\n", std::process::id())) {
+            tracing::warn!(path, %error, "Failed to write PID file");
+        }
+    }
+    set_title(&server);
+    tracing::info!("Server initialized");
+
+    let reclaimer = {
+        let server = Arc::clone(&server);
+        std::thread::Builder::new()
+            .name("reclaim".into())
+            .spawn(move || {
+                let row = server.threads + 2;
+                reclaim::run(&server.reclaim, &garbage, |n| {
+                    memory::publish(row);
+                    let mut counters = crate::stats::Counters {
+                        lazyfreed: n,
+                        ..Default::default()
+                    };
+                    server.stats.add(row, &mut counters);
+                });
+            })?
+    };
+    drop(reclaimer); // it ends with the process: nothing waits for garbage
+    let cron = {
+        let server = Arc::clone(&server);
+        std::thread::Builder::new()
+            .name("cron".into())
+            .spawn(move || cron::run(&server, server.threads + 1))?
+    };
+    let (workers, threads) = listener::start_workers(&server)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        for l in tcp {
+            let l = tokio::net::TcpListener::from_std(l)?;
+            tokio::spawn(listener::accept_tcp(Arc::clone(&server), l, workers.clone()));
+        }
+        if let Some(l) = unix {
+            let l = tokio::net::UnixListener::from_std(l)?;
+            tokio::spawn(listener::accept_unix(Arc::clone(&server), l, workers.clone()));
+            tracing::info!(
+                "The server is now ready to accept connections at {}",
+                text(&server.config, Param::Unixsocket)
+            );
+        }
+        tracing::info!("Ready to accept connections tcp");
+        wait_for_end(&server).await
+    })?;
+    server.shutdown.cancel();
+    for thread in threads {
+        let _ended = thread.join();
+    }
+    let _ended = cron.join();
+    if let Some(path) = &pidfile {
+        tracing::info!("Removing the pid file.");
+        let _best_effort = std::fs::remove_file(path);
+    }
+    let socket = text(&server.config, Param::Unixsocket);
+    if !socket.is_empty() {
+        tracing::info!("Removing the unix socket file.");
+        let _best_effort = std::fs::remove_file(socket);
+    }
+    tracing::warn!("Holdfast is now ready to exit, bye bye...");
+    Ok(())
+}
+
+async fn wait_for_end(server: &Server) -> io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = term.recv() => {
+                tracing::warn!("Received SIGTERM scheduling shutdown...");
+                return Ok(());
+            }
+            _ = int.recv() => {
+                tracing::warn!("Received SIGINT scheduling shutdown...");
+                return Ok(());
+            }
+            _ = hup.recv() => tracing::info!("ignoring SIGHUP: the log file is opened anew for every line"),
+            () = server.shutdown.cancelled() => {
+                tracing::warn!("User requested shutdown...");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn text(config: &Config, param: Param) -> String {
+    String::from_utf8_lossy(&config.text(param)).into_owned()
+}
+
+fn banner(config: &Config) {
+    tracing::warn!("oO0OoO0OoO0Oo Holdfast is starting oO0OoO0OoO0Oo");
+    tracing::warn!(
+        "Holdfast version={VERSION}, compatible with Redis {REDIS_VERSION}, bits={}, pid={}, just started",
+        usize::BITS,
+        std::process::id()
+    );
+    match config.file() {
+        Some(path) => tracing::warn!("Configuration loaded from {}", path.display()),
+        None => tracing::warn!(
+            "Warning: no config file specified, using the default config. To use one: holdfast /path/to/holdfast.conf"
+        ),
+    }
+    let dir = std::env::current_dir().unwrap_or_default();
+    tracing::info!(
+        "Running mode=standalone, port={}, threads={}, dir={}",
+        config.int(Param::Port),
+        config.int(Param::IoThreads).max(1),
+        dir.display()
+    );
+    tracing::info!(" PID: {}", std::process::id());
+    let ignored = config.ignored();
+    if !ignored.is_empty() {
+        let list: Vec<String> = ignored
+            .iter()
+            .map(|(name, why)| format!("{name} ({why})"))
+            .collect();
+        tracing::warn!(
+            "These directives mean nothing here and are ignored: {}",
+            list.join(", ")
+        );
+    }
+}
+
+fn failed(server: &Server, error: &io::Error) {
+    tracing::warn!("{error}");
+    tracing::warn!(
+        "Failed listening on port {} (tcp), aborting.",
+        server.config.int(Param::Port)
+    );
+}
+
+/// `pidfile`; with `daemonize`, Redis's default path if none is given.
+fn pidfile(config: &Config) -> Option<String> {
+    let path = text(config, Param::Pidfile);
+    match (path.is_empty(), config.flag(Param::Daemonize)) {
+        (false, _) => Some(path),
+        (true, true) => Some("/var/run/redis.pid".into()),
+        (true, false) => None,
+    }
+}
+
+/// `maxclients` connections need as many descriptors; if the system does not allow that many, fewer clients are taken,
+/// and the log says so.
+fn raise_file_limit(config: &Config) {
+    let wanted = config.int(Param::Maxclients) as u64 + RESERVED_FILES;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    if soft >= wanted {
+        return;
+    }
+    let raised = [(wanted, hard.max(wanted)), (wanted.min(hard), hard)]
+        .into_iter()
+        .find(|&(s, h)| setrlimit(Resource::RLIMIT_NOFILE, s, h).is_ok())
+        .map_or(soft, |(s, _)| s);
+    if raised < wanted {
+        let clients = raised.saturating_sub(RESERVED_FILES).max(1);
+        tracing::warn!(
+            "You requested maxclients of {} requiring at least {wanted} max file descriptors; the limit is {raised}, so maxclients has been reduced to {clients}. Raise it with 'ulimit -n'.",
+            config.int(Param::Maxclients)
+        );
+        let _stored = config.store(Param::Maxclients, &[clients.to_string().as_bytes()]);
+    }
+}
+
+/// The process's title, by `proc-title-template`.
+fn set_title(server: &Server) {
+    if !server.config.flag(Param::SetProcTitle) {
+        return;
+    }
+    let template = text(&server.config, Param::ProcTitleTemplate);
+    let bind = text(&server.config, Param::Bind);
+    let first = bind.split_whitespace().next().unwrap_or("*");
+    let host = if first.trim_start_matches('-').contains('*') {
+        "*"
+    } else {
+        first
+    };
+    let socket = text(&server.config, Param::Unixsocket);
+    let title = template
+        .replace("{title}", "holdfast")
+        .replace(
+            "{listen-addr}",
+            &format!("{host}:{}", server.config.int(Param::Port)),
+        )
+        .replace("{server-mode}", "")
+        .replace("{port}", &server.config.int(Param::Port).to_string())
+        .replace("{tls-port}", "0")
+        .replace("{unixsocket}", &socket)
+        .replace(
+            "{config-file}",
+            &server
+                .config
+                .file()
+                .map(|p| p.display().to_string())
+                .unwrap_or_default(),
+        );
+    proctitle::set_title(title.trim());
+}

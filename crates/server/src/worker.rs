@@ -1,0 +1,125 @@
+//! What one thread needs to execute commands: buffers that all its connections share, and cached settings. Nothing
+//! here is kept across an await.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use holdfast_commands::ctx::Propagation;
+use holdfast_commands::limits::Limits;
+use holdfast_resp::{DecodeLimits, DecodeScratch, Proto, Reply};
+use holdfast_storage::access::AccessPolicy;
+use holdfast_storage::effects::Effects;
+use holdfast_storage::evict::{Policy, Pool};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::memory;
+use crate::server::Server;
+use crate::stats::Counters;
+
+/// Bytes that one read takes at most, and so the most input that is executed before a write.
+pub const READ_BUFFER: usize = 64 << 10;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Worker {
+    /// The server.
+    pub server: Arc<Server>,
+    /// Number of this thread's row of counters.
+    pub id: usize,
+    /// Where replies are built.
+    pub reply: Reply,
+    /// Effects of the running command.
+    pub effects: Effects,
+    /// What the running command becomes in the log.
+    pub propagation: Propagation,
+    /// Commands of the running transaction on their way to the log: database and bytes, in order.
+    pub transaction: Option<Vec<(u32, Vec<u8>)>>,
+    /// Encoded commands on their way to the log.
+    pub log_buf: Vec<u8>,
+    /// Randomness.
+    pub rng: SmallRng,
+    /// Decoder's scratch.
+    pub scratch: DecodeScratch,
+    /// Unix ms, read once for each batch of commands.
+    pub now_ms: i64,
+    /// Sizes for handlers, as configured.
+    pub limits: Limits,
+    /// Limits of the protocol, as configured.
+    pub decode_limits: DecodeLimits,
+    /// How accesses are noted, as configured.
+    pub access: AccessPolicy,
+    /// `maxmemory`, 0 for none.
+    pub maxmemory: u64,
+    /// `maxmemory-policy`.
+    pub policy: Policy,
+    /// Candidates for eviction.
+    pub pool: Pool,
+    /// Counters not yet added to the server's.
+    pub counters: Counters,
+    settings_version: Option<u64>,
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
+}
+
+impl Worker {
+    /// A worker; `id` is the row of its counters.
+    pub fn new(server: Arc<Server>, id: usize) -> Self {
+        let mut w = Self {
+            server,
+            id,
+            reply: Reply::new(Vec::with_capacity(16 << 10), Proto::Resp2),
+            effects: Effects::default(),
+            propagation: Propagation::default(),
+            transaction: None,
+            log_buf: Vec::new(),
+            rng: SmallRng::from_os_rng(),
+            scratch: DecodeScratch::new(),
+            now_ms: 0,
+            limits: Limits::default(),
+            decode_limits: DecodeLimits::default(),
+            access: AccessPolicy::default(),
+            maxmemory: 0,
+            policy: Policy::NoEviction,
+            pool: Pool::default(),
+            counters: Counters::default(),
+            settings_version: None,
+        };
+        w.begin_batch();
+        w
+    }
+
+    /// Makes `worker` this thread's.
+    pub fn install(worker: Self) {
+        WORKER.with_borrow_mut(|w| *w = Some(worker));
+    }
+
+    /// Lends this thread's worker and read buffer. Not to be nested.
+    ///
+    /// # Panics
+    /// If none was installed.
+    pub fn with<R>(f: impl FnOnce(&mut Self, &mut [u8]) -> R) -> R {
+        WORKER.with_borrow_mut(|w| {
+            READ.with_borrow_mut(|r| f(w.as_mut().expect("connections run on threads with a worker"), r))
+        })
+    }
+
+    /// Reads the clock, and the settings if they have changed.
+    pub fn begin_batch(&mut self) {
+        self.now_ms = self.server.now_ms();
+        let version = self.server.settings_version();
+        if self.settings_version != Some(version) {
+            self.settings_version = Some(version);
+            Arc::clone(&self.server).copy_settings(self);
+        }
+    }
+
+    /// Adds the counters to the server's.
+    pub fn end_batch(&mut self) {
+        self.server.stats.add(self.id, &mut self.counters);
+        memory::publish(self.id);
+    }
+}
