@@ -1,6 +1,3 @@
-//! The server.
-
-pub mod config;
 //! The server: network, sessions, configuration, the server's own commands.
 //!
 //! | the way of a command | where |
