@@ -139,7 +139,7 @@ pub const SHAPES: &[Shape] = &[
                 &format!("stream:{}", n % 100),
                 "*",
                 "f1",
-                &(n % 1000).to_string(),
+                &(n % 100).to_string(),
                 "f2",
                 &(n % 77).to_string(),
             ])

@@ -22,10 +22,12 @@ pub enum Reason {
     GeoOrder,
     /// A search by position with COUNT n ANY.
     GeoAny,
+    /// ZRANK with a third word.
+    RankWithScore,
 }
 
 /// Every difference that is meant, with its reason.
-pub const EXPLAINED: [(Reason, &str); 6] = [
+pub const EXPLAINED: [(Reason, &str); 7] = [
     (
         Reason::SetListpack,
         "small sets of strings are listpacks since Redis 7.2, hashtables in the oracle",
@@ -47,12 +49,18 @@ pub const EXPLAINED: [(Reason, &str); 6] = [
         "a search by position without ASC or DESC promises no order",
     ),
     (Reason::GeoAny, "COUNT n ANY promises n matches, not which"),
+    (
+        Reason::RankWithScore,
+        "ZRANK and ZREVRANK take WITHSCORE since Redis 7.2; the oracle refuses another word",
+    ),
 ];
 
 impl Reason {
     /// The reason that explains these replies to `args`, beyond those that the comparing rules find by themselves.
-    pub fn for_replies(_args: &[Vec<u8>], _subject: &Reply, _oracle: &Reply) -> Option<Reason> {
-        None
+    pub fn for_replies(args: &[Vec<u8>], _subject: &Reply, oracle: &Reply) -> Option<Reason> {
+        let name = args.first()?.to_ascii_uppercase();
+        let rank = matches!(name.as_slice(), b"ZRANK" | b"ZREVRANK") && args.len() == 4;
+        (rank && oracle.is_error()).then_some(Reason::RankWithScore)
     }
 }
 
