@@ -19,7 +19,7 @@ use super::score_tree::{ById, ByScore, Entry, ScoreTree, Search, TreeIter};
 /// ```
 ///
 /// Each operation touches a bounded number of buckets, nodes and pages: nothing grows or shrinks as a whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BigZset {
     slab: MemberSlab,
     index: MemberIndex,

@@ -71,6 +71,18 @@ impl<T> Chunked<T> {
     }
 }
 
+impl<T: Clone> Clone for Chunked<T> {
+    /// Copies chunk by chunk; those that are allocated whole are so in the copy.
+    fn clone(&self) -> Self {
+        let mut chunks = self.chunks.clone();
+        chunks
+            .iter_mut()
+            .skip(1)
+            .for_each(|chunk| chunk.reserve_exact(CHUNK - chunk.len()));
+        Self { chunks }
+    }
+}
+
 impl<T> Index<usize> for Chunked<T> {
     type Output = T;
 

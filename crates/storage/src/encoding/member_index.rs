@@ -23,7 +23,7 @@ const NONE: u32 = u32::MAX;
 /// bucket (one cache line): [ tag x 12 | id x 12 | overflow ]
 ///                            tag 0 = vacant; entries stand from the left, only the last of a chain has gaps
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MemberIndex {
     buckets: Chunked<Bucket>,
     overflow: Chunked<Bucket>,

@@ -55,7 +55,7 @@ pub(crate) struct MemberSlab {
     allocations: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Page {
     body: Body,
     /// Members in the page.
@@ -66,7 +66,7 @@ struct Page {
     next: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Body {
     /// Packed slots of `slot_len` bytes; the buffer's length is the high-water mark.
     Small {
@@ -76,7 +76,7 @@ enum Body {
     Large(Vec<LargeSlot>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum LargeSlot {
     Held { score: f64, member: Box<[u8]> },
     Vacant { next: u16 },
@@ -246,6 +246,25 @@ impl MemberSlab {
     }
 }
 
+impl Clone for MemberSlab {
+    /// Copies page by page. The copies of the buffers are as long as what is in them, so the bytes are counted anew.
+    fn clone(&self) -> Self {
+        let pages = self.pages.clone();
+        let buffers = |pages: &Chunked<Page>| -> usize {
+            (0..pages.len())
+                .map(|number| pages[number].body.heap_bytes())
+                .sum()
+        };
+        Self {
+            bytes: self.bytes - buffers(&self.pages) + buffers(&pages),
+            pages,
+            open: self.open.clone(),
+            vacant_pages: self.vacant_pages,
+            allocations: self.allocations,
+        }
+    }
+}
+
 impl Page {
     fn is_full(&self) -> bool {
         self.vacant == NO_SLOT
@@ -391,11 +410,12 @@ mod tests {
             for (id, (score, member)) in &model {
                 prop_assert_eq!(slab.get(*id), (*score, &member[..]));
             }
-            for id in ids {
-                slab.free(id);
+            for mut slab in [slab.clone(), slab] {
+                for &id in &ids {
+                    slab.free(id);
+                }
+                prop_assert_eq!((slab.bytes, slab.allocations), (0, 0));
             }
-            prop_assert_eq!(slab.bytes, 0);
-            prop_assert_eq!(slab.allocations, 0);
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Entry {
 /// ```
 ///
 /// Leaves are not linked: an iterator finds the next leaf by its rank, which costs a few nanoseconds per entry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScoreTree {
     root: Node,
     len: usize,

@@ -67,7 +67,7 @@ pub enum ZsetError {
 /// A sorted set, 8 bytes: "listpack" while small, else "skiplist" by name and a counted B+tree with a hash index
 /// inside ([`BigZset`]). It never goes back to a listpack by itself; a result built anew chooses afresh
 /// ([`Zset::from_unsorted`]). Scores are never NaN; 0 and -0 are equal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Zset(Tagged2<Listpack, Box<BigZset>>);
 
 impl Default for Zset {

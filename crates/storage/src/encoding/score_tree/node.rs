@@ -18,7 +18,7 @@ const INNER_SCORES: usize = INNER.next_multiple_of(LINE);
 const _: () = assert!(size_of::<Leaf>() <= 768 && size_of::<Inner>() <= 1024);
 
 /// How many nodes there are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Totals {
     pub(super) leaves: usize,
     pub(super) inners: usize,
@@ -38,13 +38,13 @@ pub(super) struct Edge {
     pub(super) last: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Node {
     Leaf(Box<Leaf>),
     Inner(Box<Inner>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Leaf {
     /// Vacant ones are NaN, for which no comparison holds.
     scores: [f64; LEAF_SCORES],
@@ -52,7 +52,7 @@ pub(super) struct Leaf {
     len: u16,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Inner {
     /// First scores, first ids and counts of the children; vacant scores are NaN.
     scores: [f64; INNER_SCORES],

@@ -135,6 +135,10 @@ proptest! {
     fn behaves_as_a_sorted_vector(steps in prop::collection::vec(step(), 0..300), which in 0usize..3) {
         let (zset, model) = filled(&steps, &LIMITS[which]);
         same(&zset, &model);
+        let (mut copy, mut copied) = (zset.clone(), model.clone());
+        steps.iter().rev().for_each(|step| apply(&mut copy, &mut copied, step, &LIMITS[which]));
+        same(&copy, &copied);
+        same(&zset, &model);
         if which == 0 {
             prop_assert_eq!(zset.encoding(), "listpack");
             let pack = Listpack::from_bytes(zset.as_listpack().expect("small").as_bytes()).expect("sound");
