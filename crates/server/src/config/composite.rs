@@ -4,7 +4,6 @@
 //! of a file.
 
 use super::value::{Value, ValueError, memory, print_memory, strict_integer};
-use super::words;
 
 /// Write a snapshot when `changes` keys changed and `seconds` passed since the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -363,10 +362,4 @@ pub fn bind_addresses(text: &[u8]) -> Vec<(String, bool)> {
         word => (String::from_utf8_lossy(word).into_owned(), false),
     };
     canonical_words(text).into_iter().map(address).collect()
-}
-
-/// The words of one line as they stand in a file.
-pub fn line_text(args: &[Vec<u8>]) -> Vec<u8> {
-    let quoted: Vec<_> = args.iter().map(|word| words::quote_if_needed(word)).collect();
-    quoted.join(&b' ')
 }

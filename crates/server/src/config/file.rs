@@ -58,7 +58,6 @@ pub enum LoadError {
 }
 
 /// What files and the command line said, one over the other; the raw form of a `Config`.
-#[derive(Debug)]
 pub struct Settings {
     pub(super) values: Vec<Value>,
     pub(super) defaults: Vec<Value>,
@@ -71,9 +70,24 @@ pub struct Settings {
     open: Vec<PathBuf>,
 }
 
+impl std::fmt::Debug for Settings {
+    /// Without the values: among them are passwords.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Settings")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        let defaults: Vec<Value> = Param::ALL.iter().map(|&param| default_value(param)).collect();
+        Settings::starting_with(Param::ALL.iter().map(|&param| default_value(param)).collect())
+    }
+}
+
+impl Settings {
+    /// Settings before anything was read, with the defaults of an earlier start.
+    pub(super) fn starting_with(defaults: Vec<Value>) -> Self {
         Settings {
             values: defaults.clone(),
             defaults,
@@ -101,6 +115,18 @@ fn default_value(param: Param) -> Value {
 }
 
 impl Settings {
+    /// Reads `text` as if it stood in the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Settings::read_file`].
+    pub(super) fn read_text_of(&mut self, path: &Path, text: &[u8]) -> Result<(), LoadError> {
+        self.open
+            .push(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
+        let read = self.read_text(&format!("configuration file {}", path.display()), text);
+        self.open.pop();
+        read
+    }
+
     /// Reads the main file. Its name is kept for CONFIG REWRITE.
     ///
     /// # Errors
@@ -161,7 +187,7 @@ impl Settings {
     fn read_path(&mut self, path: &Path) -> Result<(), LoadError> {
         let unreadable = |error: std::io::Error| LoadError::Unreadable {
             path: path.to_path_buf(),
-            reason: system_text(&error),
+            reason: error_text(&error),
         };
         let mut file = std::fs::File::open(path).map_err(unreadable)?;
         let text = read_all(&mut file, path)?;
@@ -290,7 +316,7 @@ fn read_all(stream: &mut dyn Read, path: &Path) -> Result<Vec<u8>, LoadError> {
     stream
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut text)
-        .map_err(|error| unreadable(system_text(&error)))?;
+        .map_err(|error| unreadable(error_text(&error)))?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(unreadable("larger than 16 megabytes".to_owned()));
     }
@@ -298,7 +324,7 @@ fn read_all(stream: &mut dyn Read, path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 /// The text of an error as the C library words it.
-fn system_text(error: &std::io::Error) -> String {
+pub(super) fn error_text(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
         None => error.to_string(),

@@ -16,12 +16,16 @@ mod command_line;
 mod composite;
 mod file;
 mod params;
+mod rewrite;
 mod row;
 mod rules;
+mod sample;
 mod set;
 mod value;
 mod words;
 
+#[cfg(test)]
+mod oracle_tests;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +45,9 @@ pub use command_line::{Invocation, help_text, parse_command_line, version_line};
 pub use composite::{ClientClass, OutputLimit, SavePoint, events};
 pub use file::{LoadError, Settings};
 pub use params::{PARAMS, Param};
+pub use rewrite::{RewriteError, UserLine};
 pub use row::{Choice, Kind, Mutability, Row, Status};
+pub use sample::sample_conf;
 pub use set::SetError;
 pub use value::{Value, ValueError};
 
@@ -52,7 +58,6 @@ pub use value::{Value, ValueError};
 /// texts [RwLock<Arc<[u8]>>; rows]  texts; empty where the row is a number
 /// limits                           client-output-buffer-limit once more, as numbers
 /// ```
-#[derive(Debug)]
 pub struct Config {
     ints: Box<[AtomicI64]>,
     texts: Box<[RwLock<Arc<[u8]>>]>,
@@ -61,13 +66,21 @@ pub struct Config {
     lines: Vec<(Param, Vec<Vec<u8>>)>,
     /// The values before any file was read; `dir` is where the process started.
     defaults: Vec<Value>,
-    /// Rows that included files set: a rewrite of the main file must restate them if they change.
-    included: Vec<Param>,
     /// Absolute path of the file the server was started with.
     file: Option<PathBuf>,
     version: AtomicU64,
     /// Held by whoever changes values, so that a change of several rows is one.
     writer: Mutex<()>,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without the values: among them are passwords.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Config")
+            .field("file", &self.file)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {
@@ -88,7 +101,6 @@ impl Config {
             limits: Default::default(),
             lines: settings.lines,
             defaults: settings.defaults,
-            included: settings.included,
             file: settings.file,
             version: AtomicU64::new(0),
             writer: Mutex::new(()),
