@@ -137,7 +137,7 @@ pub fn merge_limits(current: &Value, args: &[&[u8]]) -> Result<Vec<u8>, ValueErr
 }
 
 fn apply_limits(limits: &mut [OutputLimit; 3], args: &[&[u8]]) -> Result<(), ValueError> {
-    if args.is_empty() || args.len() % 4 != 0 {
+    if args.is_empty() || !args.len().is_multiple_of(4) {
         return Err(ValueError::LimitWordCount);
     }
     for quadruple in args.chunks_exact(4) {

@@ -46,7 +46,7 @@ pub use composite::{ClientClass, OutputLimit, SavePoint, events};
 pub use file::{LoadError, Settings};
 pub use params::{PARAMS, Param};
 pub use rewrite::{RewriteError, UserLine};
-pub use row::{Choice, Kind, Mutability, Row, Status};
+pub use row::{Choice, Kind, Mutability, Row, Rule, Status};
 pub use sample::sample_conf;
 pub use set::SetError;
 pub use value::{Value, ValueError};

@@ -2,6 +2,9 @@
 //!
 //! A row is a constant; it holds no value. Parsing and printing live in `value.rs`, the rows in `params.rs`.
 
+/// An extra rule of a row: sees the value as stored (a number in decimal), and says what is wrong with it.
+pub type Rule = fn(&[u8]) -> Result<(), &'static str>;
+
 /// One directive of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
@@ -22,9 +25,9 @@ pub struct Row {
     /// Whether the value does anything.
     pub status: Status,
     /// An extra rule, checked after the kind accepted the value.
-    pub check: Option<fn(&[u8]) -> Result<(), &'static str>>,
+    pub check: Option<Rule>,
     /// An extra rule for CONFIG SET only: the file may say it, a client may not.
-    pub check_set: Option<fn(&[u8]) -> Result<(), &'static str>>,
+    pub check_set: Option<Rule>,
     /// What it does, in our own words, for the sample file.
     pub doc: &'static str,
 }
@@ -230,13 +233,13 @@ impl Row {
     }
 
     /// With an extra rule.
-    pub const fn check(mut self, rule: fn(&[u8]) -> Result<(), &'static str>) -> Self {
+    pub const fn check(mut self, rule: Rule) -> Self {
         self.check = Some(rule);
         self
     }
 
     /// With an extra rule for CONFIG SET.
-    pub const fn check_set(mut self, rule: fn(&[u8]) -> Result<(), &'static str>) -> Self {
+    pub const fn check_set(mut self, rule: Rule) -> Self {
         self.check_set = Some(rule);
         self
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::composite;
-use super::row::{Choice, Kind, Row};
+use super::row::{Choice, Kind, Row, Rule};
 use super::words;
 
 /// A value as it is stored.
@@ -104,7 +104,7 @@ pub fn check_set(row: &Row, value: &Value) -> Result<(), ValueError> {
     row.check_set.map_or(Ok(()), |rule| run_rule(rule, value))
 }
 
-fn run_rule(rule: fn(&[u8]) -> Result<(), &'static str>, value: &Value) -> Result<(), ValueError> {
+fn run_rule(rule: Rule, value: &Value) -> Result<(), ValueError> {
     let text: Cow<'_, [u8]> = match value {
         Value::Int(int) => int.to_string().into_bytes().into(),
         Value::Text(text) => Cow::Borrowed(text),
