@@ -169,6 +169,20 @@ impl Client {
         self.flags.load(Ordering::Relaxed) & bits == bits
     }
 
+    /// True if the peer is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.has_flag(flag::UNIX)
+            || self
+                .addr
+                .parse::<std::net::SocketAddr>()
+                .is_ok_and(|a| match a.ip() {
+                    std::net::IpAddr::V4(ip) => ip.is_loopback(),
+                    std::net::IpAddr::V6(ip) => {
+                        ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback())
+                    }
+                })
+    }
+
     /// Class for output limits.
     pub fn class(&self) -> ClientClass {
         if self.has_flag(flag::PUBSUB) {

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     };
     match invocation {
         Invocation::Version => println!("{}", config::version_line()),
-        Invocation::SampleConfig => {}
+        Invocation::SampleConfig => print!("{}", config::sample_conf()),
         Invocation::Help => print!("{}", config::help_text()),
         Invocation::Run { config } => {
             if let Err(error) = startup::run(*config) {

@@ -1,8 +1,8 @@
 //! What all threads of a server share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast_commands::limits::Limits;
@@ -49,6 +49,9 @@ pub enum PauseMode {
     All,
 }
 
+/// Where the listening thread says how a rebind went.
+pub type RebindReply = std::sync::mpsc::Sender<Result<(), String>>;
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -88,6 +91,8 @@ pub struct Server {
     pub rates: Mutex<crate::cron::Rates>,
     /// Ports that the server really listens on (a configured 0 means none).
     pub tcp_port: AtomicU64,
+    /// The way to the thread that listens: asks it to bind anew.
+    pub listeners: OnceLock<tokio::sync::mpsc::UnboundedSender<RebindReply>>,
     pause_until_ms: AtomicI64,
     pause_all: AtomicBool,
     evicting: AtomicBool,
@@ -119,6 +124,7 @@ impl Server {
             cron_paused: AtomicBool::new(false),
             rates: Mutex::default(),
             tcp_port: AtomicU64::new(0),
+            listeners: OnceLock::new(),
             pause_until_ms: AtomicI64::new(0),
             pause_all: AtomicBool::new(false),
             evicting: AtomicBool::new(false),
@@ -232,14 +238,15 @@ impl Server {
     }
 
     /// True for commands that the configuration forbids (`enable-debug-command`).
-    pub fn is_protected(&self, entry: &Entry) -> bool {
+    pub fn is_protected(&self, entry: &Entry, client: &Client) -> bool {
         let guard = match entry.spec.name.split('|').next() {
             Some("debug") => Param::EnableDebugCommand,
             Some("module") => Param::EnableModuleCommand,
             _ => return false,
         };
         match Guard::from_code(self.config.int(guard)) {
-            Guard::Yes | Guard::Local => false,
+            Guard::Yes => false,
+            Guard::Local => !client.is_local(),
             Guard::No => true,
         }
     }
@@ -382,6 +389,30 @@ impl Server {
         }
         // All candidates were gone already: others evict as well.
         true
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset_stats(&self) {
+        self.stats.reset();
+        self.stats.peak_memory.store(memory::used(), Ordering::Relaxed);
+        *self.rates.lock() = crate::cron::Rates::default();
+    }
+
+    /// Listens on the addresses and the port that are configured now, in place of the old ones. On failure the old
+    /// ones go on.
+    ///
+    /// # Errors
+    /// The text says which address is not to be had.
+    pub fn rebind(&self) -> Result<(), String> {
+        let Some(control) = self.listeners.get() else {
+            return Ok(());
+        };
+        let (done, result) = std::sync::mpsc::channel();
+        let gone = || "the listening thread does not answer".to_owned();
+        control.send(done).map_err(|_| gone())?;
+        result
+            .recv_timeout(std::time::Duration::from_secs(10))
+            .map_err(|_| gone())?
     }
 
     /// The counters of all threads.

@@ -155,7 +155,7 @@ impl Session {
         if !self.authenticated && !entry.is(Flags::NO_AUTH) {
             return self.reject(w, "NOAUTH Authentication required.");
         }
-        if self.server.is_protected(entry) {
+        if self.server.is_protected(entry, &self.client) {
             return self.reject(w, &protected_text(entry));
         }
         if w.maxmemory > 0 && !self.server.make_room(w) && entry.is(Flags::DENYOOM) {

@@ -9,8 +9,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, LogLevel, Param};
-use crate::net::listener;
-use crate::server::{REDIS_VERSION, Server, VERSION};
+use crate::net::listener::{self, WorkerHandle};
+use crate::server::{REDIS_VERSION, RebindReply, Server, VERSION};
 use crate::{cron, logging, memory, reclaim};
 
 /// Descriptors beside those of clients: listeners, files, runtimes.
@@ -81,11 +81,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let (rebind, mut rebinds) = tokio::sync::mpsc::unbounded_channel::<RebindReply>();
+    let _first = server.listeners.set(rebind);
     runtime.block_on(async {
-        for l in tcp {
-            let l = tokio::net::TcpListener::from_std(l)?;
-            tokio::spawn(listener::accept_tcp(Arc::clone(&server), l, workers.clone()));
-        }
+        let mut accepting = spawn_acceptors(&server, tcp, &workers)?;
         if let Some(l) = unix {
             let l = tokio::net::UnixListener::from_std(l)?;
             tokio::spawn(listener::accept_unix(Arc::clone(&server), l, workers.clone()));
@@ -95,7 +94,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             );
         }
         tracing::info!("Ready to accept connections tcp");
-        wait_for_end(&server).await
+        let end = wait_for_end(&server);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                ended = &mut end => return ended,
+                Some(reply) = rebinds.recv() => {
+                    let result = rebind_now(&server, &mut accepting, &workers).await;
+                    let _asker_left = reply.send(result.map_err(|e| e.to_string()));
+                }
+            }
+        }
     })?;
     server.shutdown.cancel();
     for thread in threads {
@@ -113,6 +122,75 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::warn!("Holdfast is now ready to exit, bye bye...");
     Ok(())
+}
+
+/// The accept tasks, and the sockets they serve, to be listened on again if a rebind fails.
+struct Accepting {
+    tasks: tokio::task::JoinSet<()>,
+    sockets: Vec<std::net::TcpListener>,
+}
+
+fn spawn_acceptors(
+    server: &Arc<Server>,
+    sockets: Vec<std::net::TcpListener>,
+    workers: &[WorkerHandle],
+) -> io::Result<Accepting> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for socket in &sockets {
+        let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
+        tasks.spawn(listener::accept_tcp(
+            Arc::clone(server),
+            listener,
+            workers.to_vec(),
+        ));
+    }
+    Ok(Accepting { tasks, sockets })
+}
+
+/// Binds the configured addresses anew. New ones are bound while the old are still open; if they collide with the old
+/// (another address set on the same port), the old are closed first and opened again on failure.
+async fn rebind_now(
+    server: &Arc<Server>,
+    accepting: &mut Accepting,
+    workers: &[WorkerHandle],
+) -> io::Result<()> {
+    let new = match listener::bind_tcp(server) {
+        Ok(new) => new,
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && same_port(server, accepting) => {
+            let addresses: Vec<_> = accepting
+                .sockets
+                .iter()
+                .filter_map(|s| s.local_addr().ok())
+                .collect();
+            accepting.tasks.shutdown().await;
+            accepting.sockets.clear();
+            match listener::bind_tcp(server) {
+                Ok(new) => new,
+                Err(e) => {
+                    let old = addresses
+                        .into_iter()
+                        .filter_map(|a| listener::bind_address(a, server).ok())
+                        .collect();
+                    *accepting = spawn_acceptors(server, old, workers)?;
+                    return Err(e);
+                }
+            }
+        }
+        Err(e) => return Err(e),
+    };
+    *accepting = spawn_acceptors(server, new, workers)?;
+    server
+        .tcp_port
+        .store(server.config.int(Param::Port) as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+fn same_port(server: &Server, accepting: &Accepting) -> bool {
+    let port = server.config.int(Param::Port) as u16;
+    accepting
+        .sockets
+        .iter()
+        .any(|s| s.local_addr().is_ok_and(|a| a.port() == port))
 }
 
 async fn wait_for_end(server: &Server) -> io::Result<()> {
@@ -194,28 +272,40 @@ fn pidfile(config: &Config) -> Option<String> {
     }
 }
 
-/// `maxclients` connections need as many descriptors; if the system does not allow that many, fewer clients are taken,
-/// and the log says so.
-fn raise_file_limit(config: &Config) {
+/// Raises the number of descriptors to what `maxclients` needs.
+///
+/// # Errors
+/// The system does not allow so many; the text is CONFIG SET's.
+pub fn allow_clients(config: &Config) -> Result<(), String> {
     let wanted = config.int(Param::Maxclients) as u64 + RESERVED_FILES;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).map_err(|_| {
+        format!(
+            "The operating system is not able to handle the specified number of clients, try with {}",
+            hard.saturating_sub(RESERVED_FILES)
+        )
+    })
+}
+
+/// At start fewer clients are taken if the system does not allow more, and the log says so.
+fn raise_file_limit(config: &Config) {
+    if allow_clients(config).is_ok() {
+        return;
+    }
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return;
     };
-    if soft >= wanted {
-        return;
-    }
-    let raised = [(wanted, hard.max(wanted)), (wanted.min(hard), hard)]
-        .into_iter()
-        .find(|&(s, h)| setrlimit(Resource::RLIMIT_NOFILE, s, h).is_ok())
-        .map_or(soft, |(s, _)| s);
-    if raised < wanted {
-        let clients = raised.saturating_sub(RESERVED_FILES).max(1);
-        tracing::warn!(
-            "You requested maxclients of {} requiring at least {wanted} max file descriptors; the limit is {raised}, so maxclients has been reduced to {clients}. Raise it with 'ulimit -n'.",
-            config.int(Param::Maxclients)
-        );
-        let _stored = config.store(Param::Maxclients, &[clients.to_string().as_bytes()]);
-    }
+    let clients = hard.saturating_sub(RESERVED_FILES).max(1);
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    tracing::warn!(
+        ?raised,
+        "You requested maxclients of {}, which the limit of {hard} open files does not allow: maxclients has been reduced to {clients}. Raise the limit with 'ulimit -n'.",
+        config.int(Param::Maxclients)
+    );
+    let _stored = config.store(Param::Maxclients, &[clients.to_string().as_bytes()]);
 }
 
 /// The process's title, by `proc-title-template`.

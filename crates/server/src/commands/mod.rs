@@ -2,7 +2,11 @@
 //! commands crate.
 
 mod auth;
+mod command;
+mod config;
 mod connection;
+mod process;
+mod pubsub;
 mod transactions;
 
 use std::fmt::Display;
@@ -84,8 +88,45 @@ impl Call<'_, '_> {
 
 /// Every command of the server, by family.
 pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
-    [auth::COMMANDS, connection::COMMANDS, transactions::COMMANDS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        auth::COMMANDS,
+        command::COMMANDS,
+        config::COMMANDS,
+        connection::COMMANDS,
+        process::COMMANDS,
+        pubsub::COMMANDS,
+        transactions::COMMANDS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// The reply of a container's HELP: usage and explanation of each subcommand.
+pub fn help(call: &mut Call<'_, '_>, container: &str, lines: &[(&str, &str)]) -> ServerResult {
+    let reply = &mut call.w.reply;
+    reply.array(2 * lines.len() + 3);
+    reply.simple(&format!(
+        "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for (usage, text) in lines.iter().chain(&[("HELP", "Prints this help.")]) {
+        reply.simple(usage);
+        reply.simple(&format!("    {text}"));
+    }
+    Ok(Flow::Continue)
+}
+
+/// A subcommand whose number of arguments only its handler can judge.
+pub fn wrong_subcommand(entry: &Entry, args: Args<'_>) -> ServerError {
+    let container = entry
+        .spec
+        .name
+        .split('|')
+        .next()
+        .unwrap_or(entry.spec.name)
+        .to_uppercase();
+    let sub = String::from_utf8_lossy(args.opt(1).unwrap_or_default()).into_owned();
+    ServerError(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+    ))
 }

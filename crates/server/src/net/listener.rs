@@ -88,6 +88,18 @@ fn bind_one(address: &str, port: u16, backlog: i32) -> io::Result<std::net::TcpL
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "no such address"))?,
     };
+    bind_socket(address, backlog)
+}
+
+/// Listens on one address.
+///
+/// # Errors
+/// As the system says.
+pub fn bind_address(address: SocketAddr, server: &Server) -> io::Result<std::net::TcpListener> {
+    bind_socket(address, server.config.int(Param::TcpBacklog) as i32)
+}
+
+fn bind_socket(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
