@@ -25,6 +25,8 @@ mod value;
 mod words;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
 mod tests;
