@@ -4,6 +4,7 @@
 //! of a file.
 
 use super::value::{Value, ValueError, memory, print_memory, strict_integer};
+use super::words;
 
 /// Write a snapshot when `changes` keys changed and `seconds` passed since the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,6 +354,14 @@ pub fn replicaof(text: &[u8]) -> Option<(String, u16)> {
     let space = text.iter().rposition(|&byte| byte == b' ')?;
     let port = number(&text[space + 1..]).and_then(|port| u16::try_from(port).ok())?;
     Some((String::from_utf8_lossy(&text[..space]).into_owned(), port))
+}
+
+/// The words of a line of a file; the host may be any text, even one with spaces.
+pub fn replicaof_line(text: &[u8]) -> Vec<u8> {
+    match text.iter().rposition(|&byte| byte == b' ') {
+        Some(space) => [&words::quote_if_needed(&text[..space]), &text[space..]].concat(),
+        None => b"no one".to_vec(),
+    }
 }
 
 /// Addresses of a canonical `bind` text. The mark `-` says that the address may be missing on this machine.

@@ -189,13 +189,14 @@ pub fn file_lines(row: &Row, value: &Value) -> Vec<Vec<u8>> {
         }
         (Kind::Save, Value::Text(text)) => composite::save_lines(text),
         (Kind::OutputLimits, Value::Text(text)) => composite::limit_lines(text),
-        (Kind::Words { .. } | Kind::ReplicaOf | Kind::OomScores | Kind::Percentiles, Value::Text(text)) => {
-            vec![if text.is_empty() {
-                b"\"\"".to_vec()
-            } else {
-                text.to_vec()
-            }]
+        (Kind::Words { .. } | Kind::OomScores | Kind::Percentiles, Value::Text(text)) => {
+            let words: Vec<_> = text
+                .split(|&byte| byte == b' ')
+                .map(words::quote_if_needed)
+                .collect();
+            vec![words.join(&b' ')]
         }
+        (Kind::ReplicaOf, Value::Text(text)) => vec![composite::replicaof_line(text)],
         (Kind::Notify, value) => vec![words::quote(&print(row, value))],
         (_, Value::Text(text)) => vec![words::quote_if_needed(text)],
         (_, value) => vec![print(row, value)],
