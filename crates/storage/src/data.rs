@@ -4,6 +4,8 @@
 //!
 //! Must not know: commands, replies, the log; the clock (it is passed in).
 
+mod databases;
+
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 

@@ -168,6 +168,20 @@ impl ValueRef<'_> {
         }
     }
 
+    /// A copy: collections element by element, long strings by reference while nobody changes them.
+    pub fn duplicate(&self) -> Value {
+        match self {
+            Self::Int(i) => Value::Int(*i),
+            Self::Str { bytes, raw: false } => Value::Str((*bytes).into()),
+            Self::Str { bytes, raw: true } => Value::RawStr((*bytes).into()),
+            Self::Heap(h) => Value::Heap(Box::new(HeapStr::Shared(h.to_bytes()))),
+            Self::List(v) => Value::List((*v).clone()),
+            Self::Set(v) => Value::Set((*v).clone()),
+            Self::Hash(v) => Value::Hash((*v).clone()),
+            Self::Zset(v) => Value::Zset((*v).clone()),
+        }
+    }
+
     /// Estimated bytes beside the entry itself, looking at `samples` elements of a collection (0: all).
     pub fn memory_usage(&self, samples: usize) -> usize {
         match self {
