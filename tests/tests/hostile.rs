@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,6 +17,12 @@ use rand::{Rng, SeedableRng};
 const MEGABYTE: u64 = 1024 * 1024;
 /// What another client may have to wait while someone misbehaves.
 const UNHARMED: Duration = Duration::from_secs(5);
+
+/// These tests fill memory, sockets and cores: one at a time, so that none takes another's load for the server's fault.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Another client works as ever.
 fn unharmed(server: &Server) -> Result<()> {
@@ -69,6 +76,7 @@ fn info(client: &mut Client, section: &str, field: &str) -> Result<u64> {
 
 #[test]
 fn ten_thousand_idle_clients() -> Result<()> {
+    let _alone = alone();
     const WANTED: u64 = 10_000;
     const SPARE: u64 = 300;
     const BYTES_PER_CLIENT: u64 = 48 * 1024;
@@ -121,6 +129,7 @@ fn ten_thousand_idle_clients() -> Result<()> {
 
 #[test]
 fn one_client_too_many_is_told_so() -> Result<()> {
+    let _alone = alone();
     let mut refusals = Vec::new();
     for role in [Role::Subject, Role::Oracle] {
         let server = Server::start(role, &Options::new().threads(2).directive("maxclients", "10"))?;
@@ -146,6 +155,7 @@ fn one_client_too_many_is_told_so() -> Result<()> {
 
 #[test]
 fn a_thousand_slow_readers() -> Result<()> {
+    let _alone = alone();
     const READERS: usize = 1000;
     const VALUE: usize = 256 * 1024;
     const GETS: usize = 64;
@@ -186,6 +196,7 @@ fn a_thousand_slow_readers() -> Result<()> {
 
 #[test]
 fn a_subscriber_that_does_not_read_is_cut_off() -> Result<()> {
+    let _alone = alone();
     let options = Options::new()
         .threads(2)
         .directive("client-output-buffer-limit", "pubsub 1mb 0 0");
@@ -204,6 +215,7 @@ fn a_subscriber_that_does_not_read_is_cut_off() -> Result<()> {
 
 #[test]
 fn unfinished_frames_harm_nobody() -> Result<()> {
+    let _alone = alone();
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
     let whole = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n";
     let mut held = Vec::new();
@@ -238,6 +250,7 @@ fn unfinished_frames_harm_nobody() -> Result<()> {
 
 #[test]
 fn garbage_harms_nobody() -> Result<()> {
+    let _alone = alone();
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
     let mut random = SmallRng::seed_from_u64(1);
     let pieces: [&[u8]; 14] = [
@@ -274,6 +287,7 @@ fn garbage_harms_nobody() -> Result<()> {
 
 #[test]
 fn a_client_that_leaves_in_the_midst_of_a_reply() -> Result<()> {
+    let _alone = alone();
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
     server
         .connect()?
@@ -288,6 +302,7 @@ fn a_client_that_leaves_in_the_midst_of_a_reply() -> Result<()> {
 
 #[test]
 fn a_million_commands_before_the_first_reply_is_read() -> Result<()> {
+    let _alone = alone();
     const COMMANDS: usize = 1_000_000;
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
     let mut stream = TcpStream::connect(server.address())?;
@@ -313,6 +328,7 @@ fn a_million_commands_before_the_first_reply_is_read() -> Result<()> {
 
 #[test]
 fn an_argument_of_512_megabytes() -> Result<()> {
+    let _alone = alone();
     const LENGTH: usize = 512 * 1024 * 1024;
     const CHUNK: usize = 1024 * 1024;
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
@@ -383,6 +399,7 @@ fn read_big_reply(stream: &mut TcpStream, length: usize) -> Result<()> {
 
 #[test]
 fn a_key_of_one_megabyte() -> Result<()> {
+    let _alone = alone();
     let server = Server::start(Role::Subject, &Options::new().threads(2))?;
     let mut client = server.connect()?;
     let key = vec![b'k'; MEGABYTE as usize];
@@ -409,6 +426,7 @@ fn a_key_of_one_megabyte() -> Result<()> {
 
 #[test]
 fn a_query_buffer_has_its_limit() -> Result<()> {
+    let _alone = alone();
     let options = Options::new()
         .threads(2)
         .directive("client-query-buffer-limit", "1mb");
@@ -494,11 +512,13 @@ fn odd_frames() -> Vec<Vec<u8>> {
 
 #[test]
 fn odd_frames_get_the_replies_of_redis() -> Result<()> {
+    let _alone = alone();
     same_replies(&odd_frames(), &[])
 }
 
 #[test]
 fn strangers_get_the_replies_of_redis() -> Result<()> {
+    let _alone = alone();
     let frames = [
         &b"*11\r\n"[..],
         b"*10\r\n$4\r\nPING\r\n",
@@ -521,6 +541,18 @@ fn strangers_get_the_replies_of_redis() -> Result<()> {
     same_replies(&frames.map(<[u8]>::to_vec), &[("requirepass", "secret")])
 }
 
+/// Frames to which the server answers otherwise on purpose, and why.
+const EXPLAINED: &[(&[u8], &str)] = &[
+    (
+        b"ECHO a\0b\r\n",
+        "redis-server does not look for the end of a line behind a zero byte, and waits for ever",
+    ),
+    (
+        b"\0\r\n",
+        "redis-server does not look for the end of a line behind a zero byte, and waits for ever",
+    ),
+];
+
 fn same_replies(frames: &[Vec<u8>], directives: &[(&str, &str)]) -> Result<()> {
     let options = directives
         .iter()
@@ -532,7 +564,8 @@ fn same_replies(frames: &[Vec<u8>], directives: &[(&str, &str)]) -> Result<()> {
     let mut differing = Vec::new();
     for frame in frames {
         let (left, right) = (answer(&subject, frame)?, answer(&oracle, frame)?);
-        if left != right {
+        let explained = EXPLAINED.iter().any(|(explained, _)| explained == frame);
+        if left != right && !explained {
             differing.push(format!(
                 "{}\n  subject {left}\n  oracle  {right}",
                 quote(&frame[..frame.len().min(100)])
