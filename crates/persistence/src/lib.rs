@@ -1,1 +1,18 @@
-//! Placeholder index.
+//! RDB and AOF files, the snapshot walk, encryption at rest: to come. Until then this crate holds the names that others
+//! agree on.
+
+#![forbid(unsafe_code)]
+
+/// What `appendfsync` may say: when the append-only file is forced to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before any reply to a write leaves.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// When the system likes.
+    No,
+}
+
+/// Oldest and newest RDB versions of the Redis family that are meant to be read.
+pub const RDB_VERSIONS: std::ops::RangeInclusive<u32> = 1..=12;
