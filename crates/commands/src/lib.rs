@@ -13,6 +13,7 @@ pub mod error;
 pub mod introspect;
 pub mod key_positions;
 pub mod limits;
+mod sorted_set;
 pub mod spec;
 mod string;
 
@@ -20,5 +21,8 @@ use ctx::Command;
 
 /// Every data command, by family.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    [string::COMMANDS].into_iter().flatten().copied()
+    [sorted_set::COMMANDS, string::COMMANDS]
+        .into_iter()
+        .flatten()
+        .copied()
 }
