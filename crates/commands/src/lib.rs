@@ -10,6 +10,7 @@ pub mod args;
 pub mod ctx;
 pub mod docs_page;
 pub mod error;
+mod generic;
 pub mod introspect;
 pub mod key_positions;
 pub mod limits;
@@ -21,7 +22,7 @@ use ctx::Command;
 
 /// Every data command, by family.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    [sorted_set::COMMANDS, string::COMMANDS]
+    [generic::COMMANDS, sorted_set::COMMANDS, string::COMMANDS]
         .into_iter()
         .flatten()
         .copied()
