@@ -17,6 +17,8 @@ pub mod limits;
 mod sorted_set;
 pub mod spec;
 mod string;
+#[cfg(test)]
+mod testing;
 
 use ctx::Command;
 

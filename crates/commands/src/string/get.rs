@@ -5,7 +5,7 @@ use holdfast_storage::data::StrRef;
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
 use crate::flags;
-use crate::spec::{Acl, Arg, Flags, Group, KeyFlags, KeySpec, Spec};
+use crate::spec::{Arg, Group, KeySpec, Spec};
 
 pub(crate) const GET: Command = Command {
     spec: &Spec {

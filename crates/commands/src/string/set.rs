@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
 use crate::error::CmdError;
 use crate::flags;
-use crate::spec::{Acl, Arg, Flags, Group, KeyFlags, KeySpec, Spec};
+use crate::spec::{Arg, Group, KeySpec, Spec};
 use crate::string::expiry::{self, ExpiryArg};
 
 pub(crate) const SET: Command = Command {
