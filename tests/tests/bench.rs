@@ -14,9 +14,18 @@ fn the_benchmark_runs() -> Result<()> {
         .arg(&tables)
         .env("HOLDFAST_BIN", Binary::find(Role::Subject)?.path())
         .output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = std::fs::read_to_string(tables)?;
-    for part in ["## Server CPU per command", "| GET, pipeline 16 |", "## Memory", "## One worker and two"] {
+    for part in [
+        "## Server CPU per command",
+        "| GET, pipeline 16 |",
+        "## Memory",
+        "## One worker and two",
+    ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
     Ok(())

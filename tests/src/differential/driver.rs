@@ -269,7 +269,9 @@ impl<'a> Driver<'a> {
             .map(|name| name.to_ascii_uppercase())
             .unwrap_or_default();
         let queue = match name.as_slice() {
-            b"EXEC" | b"DISCARD" if args.len() == 1 => std::mem::take(&mut self.queued[connection]),
+            b"EXEC" | b"DISCARD" | b"RESET" if args.len() == 1 => {
+                std::mem::take(&mut self.queued[connection])
+            }
             _ => Vec::new(),
         };
         if let (Reply::Array(left), Reply::Array(right)) = (subject, oracle)

@@ -72,7 +72,7 @@ fn rule(args: &[Vec<u8>]) -> Rule {
         (b"PTTL" | b"PEXPIRETIME", _) => Rule::Near(SECONDS_APART * 1000),
         (b"OBJECT", b"ENCODING") => Rule::Encoding,
         (b"OBJECT", b"IDLETIME") => Rule::Near(600),
-        (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") => Rule::SameType,
+        (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") | (b"HELLO" | b"TIME", _) => Rule::SameType,
         (b"SORT" | b"SORT_RO", _) => Rule::Sort,
         (
             b"GEORADIUS" | b"GEORADIUS_RO" | b"GEORADIUSBYMEMBER" | b"GEORADIUSBYMEMBER_RO" | b"GEOSEARCH",

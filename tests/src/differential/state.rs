@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::driver::{Side, ask, ask_all};
-use super::explained::Usage;
+use super::explained::{Reason, Usage};
 use super::families::DATABASES;
 use super::pool::{Args, cmd};
 use super::replies::{Same, compare_encodings, compare_ttls};
@@ -134,9 +134,59 @@ fn compare_keys(
                 keys: vec![key.clone()],
             }));
         }
+        if let Some(Same::Explained(reason)) = encodings
+            && let Some(text) = too_big_for_listpack(key, reason, subject)?
+        {
+            let text = format!(
+                "database {database}, key {}: a listpack, though {text}",
+                quote(key)
+            );
+            return Ok(Some(Found {
+                kind: format!("STATE {reason:?}"),
+                text,
+                keys: vec![key.clone()],
+            }));
+        }
         in_order.extend(ordered_dump(key, &left[0], &left[1], &right[1]));
     }
     compare_orders(database, &in_order, subject, oracle)
+}
+
+/// A listpack in place of the oracle's hashtable or quicklist is right only within Redis's default limits.
+fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> Result<Option<String>> {
+    const SET_ENTRIES: usize = 128;
+    const SET_VALUE_BYTES: usize = 64;
+    const LIST_BYTES: usize = 8192;
+    let (question, entries, value_bytes, bytes) = match reason {
+        Reason::SetListpack => (cmd("SMEMBERS").arg(key), SET_ENTRIES, SET_VALUE_BYTES, usize::MAX),
+        Reason::ListListpack => (
+            cmd("LRANGE").arg(key).arg("0").arg("-1"),
+            usize::MAX,
+            usize::MAX,
+            LIST_BYTES,
+        ),
+        Reason::SetRebuilt | Reason::SortTies | Reason::GeoOrder | Reason::GeoAny | Reason::RankWithScore => {
+            return Ok(None);
+        }
+    };
+    let reply = side_value(subject, &question.0)?;
+    let lengths: Vec<usize> = reply
+        .elements()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|element| element.bytes())
+        .map(<[u8]>::len)
+        .collect();
+    let longest = lengths.iter().copied().max().unwrap_or_default();
+    // Integers take less in a listpack than as text.
+    let total: usize = lengths.iter().filter(|length| **length > 20).sum();
+    let fits = lengths.len() <= entries && longest <= value_bytes && total <= bytes;
+    Ok((!fits).then(|| {
+        format!(
+            "it has {} elements, the longest of {longest} bytes",
+            lengths.len()
+        )
+    }))
 }
 
 /// Collections that both servers keep in an encoding with an order of its own must be in the same order.

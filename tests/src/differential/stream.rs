@@ -76,7 +76,7 @@ impl Stream {
     }
 
     /// MULTI to EXEC. Commands whose reply is left to chance stay outside: the oracle could not be brought to the
-    /// subject's choice.
+    /// subject's choice. So do RESET and HELLO, which end the transaction or change the form of its replies.
     fn transaction(&mut self) -> Unit {
         let connection = self.connection;
         let other = (connection + 1) % CONNECTIONS;
@@ -128,7 +128,8 @@ impl Stream {
             } else {
                 self.valid_command()
             };
-            if !is_left_to_chance(&args) {
+            let name = args[0].to_ascii_uppercase();
+            if !is_left_to_chance(&args) && name != b"RESET" && name != b"HELLO" {
                 return args;
             }
         }

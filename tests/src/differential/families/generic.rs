@@ -79,6 +79,23 @@ pub(super) const MAKERS: &[Maker] = &[
     |p| cmd("MEMORY").arg("USAGE").arg(p.any_key()),
     unknown,
     lookups::get_keys,
+    |p| match p.below(12) {
+        0 => cmd("RESET"),
+        1 => cmd("HELLO").arg(p.one_of(&["2", "3", "3", "4", "x"])),
+        2 => cmd("CLIENT").arg("SETNAME").arg(p.value()),
+        3 => cmd("CLIENT").arg("GETNAME"),
+        4 => cmd("WAIT").arg("0").arg("0"),
+        5 => cmd("OBJECT").arg("HELP").arg(p.value()),
+        6 => cmd("PUBSUB").arg(p.one_of(&["NUMPAT", "CHANNELS", "NUMSUB", "NOSUCH"])),
+        7 => cmd("CONFIG").arg("GET").arg(p.one_of(&[
+            "hash-max-listpack-entries",
+            "maxmemory",
+            "nosuch",
+            "appendonly",
+        ])),
+        8 => cmd("TIME"),
+        _ => cmd("EXISTS").arg(p.any_key()),
+    },
 ];
 
 pub(super) const EXPIRY_MAKERS: &[Maker] = &[
