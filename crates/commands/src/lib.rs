@@ -19,6 +19,7 @@ pub mod spec;
 mod string;
 #[cfg(test)]
 mod testing;
+mod timeout;
 
 use ctx::Command;
 

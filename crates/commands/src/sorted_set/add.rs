@@ -4,6 +4,8 @@ use holdfast_storage::data::{Data, Edit, WrongType};
 use holdfast_storage::effects::{Class, Event};
 use holdfast_storage::types::zset::{self, Zset};
 
+use smallvec::SmallVec;
+
 use crate::args::{self, Args};
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
 use crate::error::CmdError;
@@ -63,13 +65,13 @@ pub(crate) const ZINCRBY: Command = Command {
 
 /// The words before the scores.
 #[derive(Clone, Copy, Debug, Default)]
-struct Options {
-    nx: bool,
-    xx: bool,
-    gt: bool,
-    lt: bool,
-    ch: bool,
-    incr: bool,
+pub(crate) struct Options {
+    pub nx: bool,
+    pub xx: bool,
+    pub gt: bool,
+    pub lt: bool,
+    pub ch: bool,
+    pub incr: bool,
 }
 
 impl Options {
@@ -143,10 +145,22 @@ fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, options: Options) ->
             "ERR INCR option supports a single increment-element pair",
         ));
     }
-    for (score, _) in pairs.clone() {
-        args::float(score)?;
-    }
-    let key = args.get(1);
+    let pairs = pairs
+        .map(|(score, member)| Ok((args::float(score)?, member)))
+        .collect::<Result<Pairs<'_>, CmdError>>()?;
+    apply(ctx, args.get(1), &pairs, options)
+}
+
+/// Scores and members; one pair needs no allocation.
+pub(crate) type Pairs<'a> = SmallVec<[(f64, &'a [u8]); 1]>;
+
+/// Adds members with scores that are no NaN, and answers.
+pub(crate) fn apply(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    pairs: &[(f64, &[u8])],
+    options: Options,
+) -> CmdResult {
     let limits = ctx.limits.zset;
     let Some(mut set) = open(&mut ctx.data, key, options.xx)? else {
         return if options.incr {
@@ -157,8 +171,7 @@ fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, options: Options) ->
     };
     let (mut added, mut updated) = (0, 0);
     let mut result = None;
-    for (score, member) in pairs {
-        let given = args::float(score).unwrap_or_default();
+    for &(given, member) in pairs {
         let old = if options.nx || options.xx || options.gt || options.lt || options.incr {
             set.score(member)
         } else {

@@ -1,12 +1,17 @@
 //! Sorted sets.
 
-mod add;
+pub(crate) mod add;
 mod bounds;
+mod combine;
 mod look;
+mod pop;
+mod random;
 mod range;
 mod remove;
-mod reply;
+pub(crate) mod reply;
 mod scan;
+mod sources;
+pub(crate) mod store;
 
 use crate::ctx::Command;
 
@@ -14,6 +19,13 @@ use crate::ctx::Command;
 pub const COMMANDS: &[&Command] = &[
     &add::ZADD,
     &add::ZINCRBY,
+    &combine::ZDIFF,
+    &combine::ZDIFFSTORE,
+    &combine::ZINTER,
+    &combine::ZINTERCARD,
+    &combine::ZINTERSTORE,
+    &combine::ZUNION,
+    &combine::ZUNIONSTORE,
     &look::ZCARD,
     &look::ZCOUNT,
     &look::ZLEXCOUNT,
@@ -21,6 +33,13 @@ pub const COMMANDS: &[&Command] = &[
     &look::ZRANK,
     &look::ZREVRANK,
     &look::ZSCORE,
+    &pop::BZMPOP,
+    &pop::BZPOPMAX,
+    &pop::BZPOPMIN,
+    &pop::ZMPOP,
+    &pop::ZPOPMAX,
+    &pop::ZPOPMIN,
+    &random::ZRANDMEMBER,
     &range::ZRANGE,
     &range::ZRANGEBYLEX,
     &range::ZRANGEBYSCORE,

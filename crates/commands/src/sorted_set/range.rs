@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use holdfast_storage::data::Expiry;
-use holdfast_storage::effects::{Class, Event};
 use holdfast_storage::types::zset::{LexBound, ScoreRange, Zset};
-use holdfast_storage::value::Value;
 
+use super::store::store;
 use super::{bounds, reply};
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
@@ -283,18 +281,6 @@ fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         ),
     };
     store(ctx, args.get(1), result, "zrangestore")
-}
-
-/// Stores a result, or deletes the destination if it is empty; answers with its length.
-pub(crate) fn store(ctx: &mut Ctx<'_, '_>, key: &[u8], result: Zset, event: &'static str) -> CmdResult {
-    let len = result.len();
-    if len == 0 {
-        ctx.data.delete(key);
-    } else {
-        ctx.data
-            .set(key, Value::Zset(result), Expiry::Clear, Event(Class::Zset, event));
-    }
-    ctx.done_int(len as i64)
 }
 
 /// By what a range is given.

@@ -7,7 +7,7 @@ use holdfast_storage::encoding::listpack::Item;
 use holdfast_storage::numeric;
 
 /// A member.
-pub(super) fn member(reply: &mut Reply, member: Item<'_>) {
+pub(crate) fn member(reply: &mut Reply, member: Item<'_>) {
     match member {
         Item::Int(i) => reply.bulk_int(i),
         Item::Bytes(b) => reply.bulk(b),
