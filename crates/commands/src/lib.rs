@@ -11,6 +11,7 @@ pub mod ctx;
 pub mod docs_page;
 pub mod error;
 mod generic;
+mod geo;
 pub mod introspect;
 pub mod key_positions;
 pub mod limits;
@@ -25,8 +26,13 @@ use ctx::Command;
 
 /// Every data command, by family.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    [generic::COMMANDS, sorted_set::COMMANDS, string::COMMANDS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        generic::COMMANDS,
+        geo::COMMANDS,
+        sorted_set::COMMANDS,
+        string::COMMANDS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

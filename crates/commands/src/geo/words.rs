@@ -1,0 +1,74 @@
+//! Coordinates, distances and units as they are written and shown.
+//!
+//! Must not know: keys, sorted sets.
+
+use holdfast_resp::{Proto, Reply};
+use holdfast_storage::geo::{Point, Shape, Unit, format_distance};
+use holdfast_storage::longdouble::format_f64_human;
+
+use crate::args;
+use crate::error::CmdError;
+
+/// A point on the map.
+pub(super) fn point(longitude: &[u8], latitude: &[u8]) -> Result<Point, CmdError> {
+    let (longitude, latitude) = (args::float(longitude)?, args::float(latitude)?);
+    Point::new(longitude, latitude).ok_or_else(|| {
+        CmdError::msg(format!(
+            "ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
+        ))
+    })
+}
+
+/// A unit of length.
+pub(super) fn unit(text: &[u8]) -> Result<Unit, CmdError> {
+    Unit::parse(text).ok_or(CmdError::msg(
+        "ERR unsupported unit provided. please use M, KM, FT, MI",
+    ))
+}
+
+/// A circle, and the unit in which it was given.
+pub(super) fn circle(radius: &[u8], of: &[u8]) -> Result<(Shape, Unit), CmdError> {
+    let radius = args::float(radius).map_err(|_| CmdError::msg("ERR need numeric radius"))?;
+    if radius < 0.0 {
+        return Err(CmdError::msg("ERR radius cannot be negative"));
+    }
+    let unit = unit(of)?;
+    let metres = radius * unit.metres();
+    Ok((Shape::Radius { metres }, unit))
+}
+
+/// A box, and the unit in which it was given.
+pub(super) fn rectangle(width: &[u8], height: &[u8], of: &[u8]) -> Result<(Shape, Unit), CmdError> {
+    let width = args::float(width).map_err(|_| CmdError::msg("ERR need numeric width"))?;
+    let height = args::float(height).map_err(|_| CmdError::msg("ERR need numeric height"))?;
+    if width < 0.0 || height < 0.0 {
+        return Err(CmdError::msg("ERR height or width cannot be negative"));
+    }
+    let unit = unit(of)?;
+    let shape = Shape::Box {
+        width_m: width * unit.metres(),
+        height_m: height * unit.metres(),
+    };
+    Ok((shape, unit))
+}
+
+/// Writes a distance given in metres.
+pub(super) fn distance(reply: &mut Reply, metres: f64, unit: Unit) {
+    reply.bulk(format_distance(metres / unit.metres()).as_bytes());
+}
+
+/// Writes longitude and latitude.
+pub(super) fn coordinates(reply: &mut Reply, point: Point) {
+    reply.array(2);
+    for degrees in [point.longitude, point.latitude] {
+        let text = format_f64_human(degrees);
+        match reply.proto() {
+            Proto::Resp2 => reply.bulk(&text),
+            Proto::Resp3 => {
+                reply.raw(b",");
+                reply.raw(&text);
+                reply.raw(b"\r\n");
+            }
+        }
+    }
+}
