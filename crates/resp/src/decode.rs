@@ -73,13 +73,39 @@ impl DecodeLimits {
 /// Memory that decoding needs only while a command runs. One per worker, shared by all its connections.
 #[derive(Debug, Default)]
 pub struct DecodeScratch {
-    /// Argument ranges of the command decoded last.
+    /// Argument ranges of the command decoded last, or of the commands of a batch.
     slots: Vec<Slot>,
+    /// Commands of a batch.
+    batch: Vec<Whole>,
     /// The state of the last command that had to be assembled, kept for the next one.
     spare: Option<Box<Partial>>,
 }
 
+/// One command of a batch: where it ends in the input, and where its slots end.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    end: usize,
+    slots_end: usize,
+}
+
 impl DecodeScratch {
+    /// Command `i` of the batch that [`CommandDecoder::batch`] found in `input`, and the offset of its end.
+    ///
+    /// # Panics
+    /// If there is no such command.
+    #[inline]
+    pub fn frame<'f>(&'f self, input: &'f [u8], i: usize) -> (Frame<'f>, usize) {
+        let Whole { end, slots_end } = self.batch[i];
+        let (start, slots_start) = match i.checked_sub(1) {
+            None => (0, 0),
+            Some(before) => (self.batch[before].end, self.batch[before].slots_end),
+        };
+        (
+            Frame::in_place(&input[start..end], &self.slots[slots_start..slots_end]),
+            end,
+        )
+    }
+
     /// An empty scratch; it grows to what the commands need and gives back what a huge one took.
     pub fn new() -> Self {
         Self::default()
@@ -163,6 +189,39 @@ impl CommandDecoder {
             }
         }
         Ok(self.partial.as_deref().map(Partial::frame))
+    }
+
+    /// Finds the commands that lie whole and plain at the front of `input`, at most `max`, without consuming them:
+    /// [`DecodeScratch::frame`] gives them, and the caller advances its input past what it executes. So the keys of many
+    /// commands are known before the first of them runs. 0: use [`next`](Self::next).
+    pub fn batch(
+        &mut self,
+        input: &[u8],
+        scratch: &mut DecodeScratch,
+        limits: &DecodeLimits,
+        max: usize,
+    ) -> usize {
+        scratch.slots.clear();
+        scratch.batch.clear();
+        match &self.partial {
+            Some(partial) if partial.is_complete() => self.recycle(scratch),
+            Some(_) => return 0,
+            None => {}
+        }
+        let mut at = 0;
+        while scratch.batch.len() < max && scratch.slots.len() < KEPT_SLOTS && input.get(at) == Some(&b'*') {
+            let kept = scratch.slots.len();
+            let Some(len) = take_whole(&input[at..], &mut scratch.slots, limits) else {
+                scratch.slots.truncate(kept);
+                break;
+            };
+            at += len;
+            scratch.batch.push(Whole {
+                end: at,
+                slots_end: scratch.slots.len(),
+            });
+        }
+        scratch.batch.len()
     }
 
     /// The place into which the socket should read, while a big argument is half received: reading there spares

@@ -200,6 +200,7 @@ pub fn serve_ready(w: &mut Worker) {
                 db: waiter.db,
                 may_block: true,
                 no_touch: waiter.client.has_flag(flag::NO_TOUCH),
+                known: None,
             };
             // The waiter's reply is built aside, so that the reply of the command that woke it stays in one piece.
             let outer = std::mem::replace(&mut w.reply, Reply::new(Vec::new(), waiter.proto));

@@ -11,7 +11,7 @@ use holdfast_replication::Record;
 use holdfast_resp::{Frame, encode_command};
 use holdfast_storage::data::Data;
 use holdfast_storage::effects::Gone;
-use holdfast_storage::keyspace::{Keyspace, Locked, ShardSet};
+use holdfast_storage::keyspace::{KeyHash, Keyspace, Locked, ShardSet};
 use smallvec::SmallVec;
 
 use crate::registry::{Entry, KeyPlan};
@@ -26,6 +26,8 @@ pub struct Caller {
     pub may_block: bool,
     /// Accesses are not noted.
     pub no_touch: bool,
+    /// An argument that is a key, and its hash, if it has been computed already.
+    pub known: Option<(u8, KeyHash)>,
 }
 
 /// The shards that a command needs. A frame whose keys cannot be told gets none: its handler answers with the error.
@@ -70,6 +72,9 @@ pub fn run_locked(
     let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
     data.access = w.access;
     data.access.no_touch = caller.no_touch;
+    if let Some((i, hash)) = caller.known {
+        data.know(args.get(i as usize), hash);
+    }
     let mut ctx = Ctx {
         data,
         reply: &mut w.reply,
@@ -102,10 +107,13 @@ fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
         w.counters.dirty += std::mem::take(&mut w.effects.dirty);
         w.log_buf.clear();
         match w.propagation.rewritten() {
-            None if is_write => {
-                let argv: SmallVec<[&[u8]; 8]> = args.frame().iter().collect();
-                encode_command(&mut w.log_buf, &argv);
-            }
+            None if is_write => match args.frame().raw() {
+                Some(raw) => w.log_buf.extend_from_slice(raw),
+                None => {
+                    let argv: SmallVec<[&[u8]; 8]> = args.frame().iter().collect();
+                    encode_command(&mut w.log_buf, &argv);
+                }
+            },
             None => {}
             Some((bytes, count)) if count > 1 && w.transaction.is_none() => {
                 encode_command(&mut w.log_buf, &[b"MULTI"]);

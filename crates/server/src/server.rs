@@ -37,6 +37,10 @@ pub const REDIS_VERSION: &str = "7.2.4";
 /// Our own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Bytes of the replication log that are kept while it has no reader: small enough to stay in the processor's cache.
+/// With the first reader it grows to `repl-backlog-size`, as Redis makes its backlog for the first replica.
+const UNREAD_LOG: usize = 64 << 10;
+
 /// Rows of counters beside the workers': cron, main.
 pub const EXTRA_ROWS: usize = 4;
 
@@ -105,7 +109,7 @@ impl Server {
     pub fn new(config: Config, threads: usize) -> (Arc<Self>, Receiver<Vec<Garbage>>) {
         let (reclaim, garbage) = Reclaim::new();
         let databases = config.int(Param::Databases) as u32;
-        let log = ReplicationLog::new(config.int(Param::ReplBacklogSize) as usize);
+        let log = ReplicationLog::new(UNREAD_LOG);
         let server = Self {
             keyspace: Keyspace::new(databases, Keyspace::SHARDS),
             log,

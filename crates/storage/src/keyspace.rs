@@ -248,6 +248,23 @@ impl Keyspace {
         slot & (self.shards.len() - 1) as u16
     }
 
+    /// Asks the processor for what a look-up of this key will read first: its bucket. A hint for a key that will be used
+    /// soon; nothing happens if somebody else holds the shard.
+    #[inline]
+    pub fn prefetch_bucket(&self, db: u32, key: KeyHash) {
+        if let Some(shard) = self.shards[self.shard_of(key.slot) as usize].0.try_lock() {
+            shard.dbs[db as usize].table.prefetch_bucket(key.hash);
+        }
+    }
+
+    /// The same for what it will read next: its entry.
+    #[inline]
+    pub fn prefetch_entry(&self, db: u32, key: KeyHash) {
+        if let Some(shard) = self.shards[self.shard_of(key.slot) as usize].0.try_lock() {
+            shard.dbs[db as usize].table.prefetch_entry(key.hash);
+        }
+    }
+
     /// Locks one shard.
     #[inline]
     pub fn lock_one(&self, shard: u16) -> Locked<'_> {

@@ -63,6 +63,22 @@ impl<'d> Frame<'d> {
         Self { base, slots, shared }
     }
 
+    /// The command as it was received, if it came in one piece and in canonical form: bytes that need no encoding.
+    #[inline]
+    pub fn raw(&self) -> Option<&'d [u8]> {
+        let first = self.slots.first()?;
+        // Arguments of other frames are packed without headers, from offset 0 on.
+        let in_place = self.shared.is_empty() && first.start >= 8 && first.start != Slot::SHARED;
+        let ended = |at: usize| self.base.get(at..at + 2) == Some(b"\r\n");
+        let canonical = in_place
+            && ended(self.base.iter().position(|&b| b == b'\r')?)
+            && self
+                .slots
+                .iter()
+                .all(|s| ended(s.start as usize - 2) && ended((s.start + s.len) as usize));
+        canonical.then_some(self.base)
+    }
+
     /// Number of arguments, the name included: `argc`.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a frame has a name at least")]

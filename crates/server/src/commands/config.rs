@@ -178,7 +178,6 @@ fn apply_fallible(server: &Server, changed: &[Param]) -> Result<(), (Param, Stri
 fn apply(server: &Server, param: Param) {
     match param {
         Param::Loglevel => logging::set_level(LogLevel::from_code(server.config.int(param))),
-        Param::ReplBacklogSize => server.log.resize(server.config.int(param) as usize),
         Param::ClientOutputBufferLimit => {
             for client in server.clients.all() {
                 server.apply_output_limit(&client);

@@ -160,6 +160,7 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
                             db: call.session.db,
                             may_block: false,
                             no_touch: call.session.client.has_flag(flag::NO_TOUCH),
+                            known: None,
                         };
                         execute::run_locked(call.w, &caller, entry, handler, args, &mut locked);
                     }

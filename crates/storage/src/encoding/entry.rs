@@ -199,6 +199,13 @@ impl Entry {
         });
     }
 
+    /// Asks for the entry's first two cache lines, which hold key and short value.
+    #[inline]
+    pub fn prefetch(&self) {
+        super::prefetch::prefetch(self.0.as_ptr());
+        super::prefetch::prefetch(self.0.as_ptr().wrapping_add(64));
+    }
+
     /// The type of the value.
     #[inline]
     pub fn kind(&self) -> Kind {

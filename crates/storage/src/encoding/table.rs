@@ -153,6 +153,31 @@ impl Table {
         None
     }
 
+    /// Asks for the line of the bucket that this hash belongs to.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if self.buckets > 0 {
+            let index = self.bucket_of(hash);
+            let bucket = &raw const self.chunks[index >> CHUNK_BITS].buckets[index & (CHUNK - 1)];
+            super::prefetch::prefetch(bucket.cast());
+        }
+    }
+
+    /// Asks for the lines of the entry that this hash most likely belongs to; its bucket should be near by now.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if self.buckets > 0 {
+            let index = self.bucket_of(hash);
+            let bucket = &self.chunks[index >> CHUNK_BITS].buckets[index & (CHUNK - 1)];
+            let hits = match_tags(&bucket.tags, tag_of(hash));
+            if hits != 0
+                && let Some(entry) = &bucket.slots[(hits.trailing_zeros() / 8) as usize]
+            {
+                entry.prefetch();
+            }
+        }
+    }
+
     /// The entry at a position that `find` or `insert` gave.
     #[inline]
     pub fn get(&self, pos: Pos) -> &Entry {

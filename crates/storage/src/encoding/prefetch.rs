@@ -1,0 +1,15 @@
+//! Asking the processor to fetch a cache line ahead of its use. A hint: it reads nothing and cannot fault.
+
+#![allow(unsafe_code)]
+
+/// Fetches the line of an address into the first-level cache. Any address is allowed.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is a hint; it neither reads nor writes memory in the language's sense, and it cannot fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
