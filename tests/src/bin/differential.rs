@@ -33,6 +33,9 @@ struct Arguments {
     /// Print how often each command was compared and how many replies were errors.
     #[arg(long)]
     coverage: bool,
+    /// Leave out commands that the server does not have yet.
+    #[arg(long)]
+    known_only: bool,
     /// Workers of the server under test.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<ExitCode> {
         minimise: Duration::from_secs(arguments.minimise),
         differences: arguments.differences,
         threads: arguments.threads,
+        known_only: arguments.known_only,
         planted: None,
     };
     let report = run(&config)?;

@@ -180,8 +180,8 @@ impl<'a> Driver<'a> {
         };
         let connection = *connection;
         let commands: Vec<Args> = batch.into_iter().map(|(_, args)| args).collect();
-        // Without a command left to chance both servers can work at the same time.
-        let together = !commands.iter().any(|args| super::stream::is_left_to_chance(args));
+        // Where no reply decides what the oracle is asked, both servers can work at the same time.
+        let together = !commands.iter().any(|args| chance::needs_reply_first(args));
         self.subject.send(connection, &commands)?;
         if together {
             self.oracle.send(connection, &commands)?;
@@ -221,6 +221,10 @@ impl<'a> Driver<'a> {
             self.commands += 1;
             self.tally.count(args, subject);
             let outcome = match check {
+                Some(check) if check.is_comparison() => match answers.last() {
+                    Some(answer) => self.compare_one(connection, args, subject, answer),
+                    None => Err("the oracle was not asked".to_owned()),
+                },
                 Some(check) => check.judge(subject, &answers),
                 None => self.compare_one(connection, args, subject, &answers[0]),
             };
@@ -349,6 +353,12 @@ impl<'a> Driver<'a> {
             .first()
             .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
             .unwrap_or_default();
+        // These are no commands, and each is only one of many.
+        let name = if name.starts_with('~') {
+            "~".to_owned()
+        } else {
+            name
+        };
         let oracle_text = oracle
             .iter()
             .map(|reply| format!("{reply:?}"))

@@ -24,10 +24,14 @@ pub enum Reason {
     GeoAny,
     /// ZRANK with a third word.
     RankWithScore,
+    /// An error that quotes an argument with a zero byte.
+    ZeroByteInError,
+    /// OBJECT ENCODING of a small sorted set after SORT.
+    SortConverts,
 }
 
 /// Every difference that is meant, with its reason.
-pub const EXPLAINED: [(Reason, &str); 7] = [
+pub const EXPLAINED: &[(Reason, &str)] = &[
     (
         Reason::SetListpack,
         "small sets of strings are listpacks since Redis 7.2, hashtables in the oracle",
@@ -53,14 +57,36 @@ pub const EXPLAINED: [(Reason, &str); 7] = [
         Reason::RankWithScore,
         "ZRANK and ZREVRANK take WITHSCORE since Redis 7.2; the oracle refuses another word",
     ),
+    (
+        Reason::ZeroByteInError,
+        "an error that quotes an argument ends the quotation at a zero byte in the oracle",
+    ),
+    (
+        Reason::SortConverts,
+        "SORT turns a small sorted set into a skiplist in the oracle; here it only reads it",
+    ),
 ];
 
 impl Reason {
     /// The reason that explains these replies to `args`, beyond those that the comparing rules find by themselves.
-    pub fn for_replies(args: &[Vec<u8>], _subject: &Reply, oracle: &Reply) -> Option<Reason> {
+    pub fn for_replies(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Reason> {
         let name = args.first()?.to_ascii_uppercase();
-        let rank = matches!(name.as_slice(), b"ZRANK" | b"ZREVRANK") && args.len() == 4;
-        (rank && oracle.is_error()).then_some(Reason::RankWithScore)
+        if matches!(name.as_slice(), b"ZRANK" | b"ZREVRANK") && args.len() == 4 && oracle.is_error() {
+            return Some(Reason::RankWithScore);
+        }
+        let quotes_zero = args.iter().any(|arg| arg.contains(&0)) && same_first_words(subject, oracle);
+        quotes_zero.then_some(Reason::ZeroByteInError)
+    }
+}
+
+/// Whether both are errors that begin alike.
+fn same_first_words(subject: &Reply, oracle: &Reply) -> bool {
+    const ALIKE: usize = 14;
+    match (subject, oracle) {
+        (Reply::Error(left), Reply::Error(right)) => {
+            left.len() >= ALIKE && left.get(..ALIKE) == right.get(..ALIKE)
+        }
+        _ => false,
     }
 }
 

@@ -14,10 +14,10 @@ pub mod replies;
 mod state;
 pub mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::server::{Options, Role, Server};
 use crate::words::join_short;
@@ -42,6 +42,8 @@ pub struct Config {
     pub differences: usize,
     /// The subject's workers.
     pub threads: usize,
+    /// Leave out commands that the subject does not have yet. For work on a half-finished server.
+    pub known_only: bool,
     /// Another subject than the server under test, with directives of its own: this is how the test is tested.
     pub planted: Option<(String, String)>,
 }
@@ -57,6 +59,7 @@ impl Config {
             minimise: Duration::from_secs(60),
             differences: 1,
             threads: 2,
+            known_only: false,
             planted: None,
         }
     }
@@ -89,7 +92,13 @@ pub fn run(config: &Config) -> Result<Report> {
         None => Server::start(Role::Subject, &options)?,
         Some((name, value)) => Server::start(Role::Oracle, &options.directive(name, value))?,
     };
-    let mut stream = Stream::new(config.seed, &config.families);
+    let missing = if config.known_only {
+        missing_commands(&subject, &oracle)?
+    } else {
+        BTreeSet::new()
+    };
+    let stream = Stream::new(config.seed, &config.families);
+    let mut stream = stream.filter(|unit| !unit.names().iter().any(|name| missing.contains(name)));
     let mut report = Report::default();
     let mut tally = Tally::default();
     while report.commands < config.commands && report.differences.len() < config.differences {
@@ -117,9 +126,25 @@ pub fn run(config: &Config) -> Result<Report> {
     Ok(report)
 }
 
+/// Commands, in capitals, that the oracle has and the subject has not.
+fn missing_commands(subject: &Server, oracle: &Server) -> Result<BTreeSet<String>> {
+    let list = |server: &Server| -> Result<BTreeSet<String>> {
+        let reply = server.connect()?.command("COMMAND LIST")?;
+        let names = reply
+            .elements()
+            .with_context(|| format!("COMMAND LIST: {reply:?}"))?;
+        Ok(names
+            .iter()
+            .filter_map(|name| name.text())
+            .map(str::to_ascii_uppercase)
+            .collect())
+    };
+    Ok(list(oracle)?.difference(&list(subject)?).cloned().collect())
+}
+
 fn run_until_difference(
     config: &Config,
-    stream: &mut Stream,
+    stream: &mut dyn Iterator<Item = Unit>,
     units: &mut Vec<Unit>,
     before: u64,
     tally: &mut Tally,

@@ -73,6 +73,8 @@ fn rule(args: &[Vec<u8>]) -> Rule {
         (b"OBJECT", b"ENCODING") => Rule::Encoding,
         (b"OBJECT", b"IDLETIME") => Rule::Near(600),
         (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") | (b"HELLO" | b"TIME", _) => Rule::SameType,
+        // The texts are our own.
+        (b"OBJECT" | b"PUBSUB" | b"COMMAND" | b"MEMORY" | b"CONFIG" | b"CLIENT", b"HELP") => Rule::SameType,
         (b"SORT" | b"SORT_RO", _) => Rule::Sort,
         (
             b"GEORADIUS" | b"GEORADIUS_RO" | b"GEORADIUSBYMEMBER" | b"GEORADIUSBYMEMBER_RO" | b"GEOSEARCH",
@@ -141,6 +143,7 @@ fn encoding(subject: &Reply, oracle: &Reply) -> Option<Same> {
     match (subject.text()?, oracle.text()?) {
         ("listpack", "hashtable") => Some(Same::Explained(Reason::SetListpack)),
         ("listpack", "quicklist") => Some(Same::Explained(Reason::ListListpack)),
+        ("listpack", "skiplist") => Some(Same::Explained(Reason::SortConverts)),
         ("intset", "hashtable") => Some(Same::Explained(Reason::SetRebuilt)),
         _ => None,
     }

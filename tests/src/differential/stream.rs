@@ -35,6 +35,18 @@ impl Unit {
         }
     }
 
+    /// The names of its commands, in capitals.
+    pub fn names(&self) -> Vec<String> {
+        let name = |args: &Args| {
+            args.first()
+                .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
+        };
+        match self {
+            Unit::Commands(commands) => commands.iter().filter_map(|(_, args)| name(args)).collect(),
+            Unit::Scan { before, .. } => name(before).into_iter().collect(),
+        }
+    }
+
     /// Whether it holds no command.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -76,7 +88,8 @@ impl Stream {
     }
 
     /// MULTI to EXEC. Commands whose reply is left to chance stay outside: the oracle could not be brought to the
-    /// subject's choice. So do RESET and HELLO, which end the transaction or change the form of its replies.
+    /// subject's choice. So do RESET and HELLO, which end the transaction or
+    /// change the form of its replies, and SORT, for which the oracle needs preparation.
     fn transaction(&mut self) -> Unit {
         let connection = self.connection;
         let other = (connection + 1) % CONNECTIONS;
@@ -129,7 +142,8 @@ impl Stream {
                 self.valid_command()
             };
             let name = args[0].to_ascii_uppercase();
-            if !is_left_to_chance(&args) && name != b"RESET" && name != b"HELLO" {
+            let apart = name == b"RESET" || name == b"HELLO" || name.starts_with(b"SORT");
+            if !is_left_to_chance(&args) && !apart {
                 return args;
             }
         }
