@@ -100,15 +100,14 @@ fn active_expire(cron: &mut Cron, w: &mut Worker) {
     let mut due: Vec<Box<[u8]>> = Vec::new();
     for _ in 0..shards {
         let shard = cron.expire_shard % shards;
-        cron.expire_shard = (shard + 1) % shards;
-        for db in 0..server.keyspace.databases() {
+        for db in volatile_dbs(&server, shard as u16) {
             let mut chunk = 0;
             loop {
                 due.clear();
                 let complete = {
                     let mut locked = server.keyspace.lock_one(shard as u16);
                     let table = &mut locked.shard(shard as u16).dbs[db as usize].table;
-                    if table.volatile_len() == 0 || chunk >= table.chunk_count() {
+                    if chunk >= table.chunk_count() {
                         break;
                     }
                     table.expired_in_chunk(chunk, w.now_ms, BATCH, &mut due)
@@ -124,7 +123,15 @@ fn active_expire(cron: &mut Cron, w: &mut Worker) {
                 }
             }
         }
+        cron.expire_shard = (shard + 1) % shards;
     }
+}
+
+/// The databases that have keys with an expiry in a shard.
+fn volatile_dbs(server: &Server, shard: u16) -> Vec<u32> {
+    let mut locked = server.keyspace.lock_one(shard);
+    let dbs = locked.shard(shard).dbs.iter().enumerate();
+    dbs.filter(|(_, db)| db.table.volatile_len() > 0).map(|(i, _)| i as u32).collect()
 }
 
 /// Evicts although nobody writes: CONFIG SET maxmemory takes effect by itself.

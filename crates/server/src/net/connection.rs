@@ -64,6 +64,8 @@ const OUTPUT_HIGH: usize = 64 << 20;
 const OUTPUT_HIGH_CROWDED: usize = 1 << 20;
 /// Replies that pile up within one batch before they are sent.
 const BATCH_REPLY: usize = 1 << 20;
+/// Bytes of input kept back that are executed before other connections have their turn.
+const BACKLOG_STEP: usize = 256 << 10;
 /// Buffers that are larger than this are given back after use.
 const KEEP_BUFFER: usize = 256 << 10;
 
@@ -166,7 +168,9 @@ impl Connection {
             }
             if self.taken < self.backlog.len() {
                 self.run_backlog(cx);
-                continue;
+                // Others of this worker come in between.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if self.eof {
                 return Poll::Ready(());
@@ -216,9 +220,10 @@ impl Connection {
         Worker::with(|w, _| {
             w.begin_batch();
             let backlog = std::mem::take(&mut self.backlog);
-            let mut input = &backlog[self.taken..];
+            let end = backlog.len().min(self.taken + BACKLOG_STEP);
+            let mut input = &backlog[self.taken..end];
             self.run(&mut input, w, cx);
-            self.taken = backlog.len() - input.len();
+            self.taken = end - input.len();
             self.backlog = backlog;
             if self.taken == self.backlog.len() {
                 self.backlog.clear();

@@ -24,6 +24,8 @@ const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
 const GROW: (usize, usize) = (11, 2);
 /// Shrink when there are fewer than two.
 const SHRINK: usize = 2;
+/// Buckets by which a chunk's allocation grows.
+const STEP: usize = 8;
 const STASHED: u8 = 0x80;
 
 #[repr(align(64))]
@@ -398,10 +400,10 @@ impl Table {
                 min_expire_ms: i64::MAX,
             });
         }
-        let first = self.chunks.len() == 1;
         let chunk = self.chunks.last_mut().expect("pushed above or partly filled");
-        if !first && chunk.buckets.capacity() < CHUNK {
-            chunk.buckets.reserve_exact(CHUNK);
+        if chunk.buckets.len() == chunk.buckets.capacity() {
+            // In small steps: half a chunk of unused buckets would be a byte for each key of a shard with 2,000 keys.
+            chunk.buckets.reserve_exact(if chunk.buckets.len() < STEP { 1 } else { STEP });
         }
         chunk.buckets.push(Bucket::default());
         self.buckets += 1;
@@ -489,7 +491,7 @@ impl Table {
             None => {
                 bucket.marks |= STASHED;
                 if chunk.stash.len() == chunk.stash.capacity() {
-                    chunk.stash.reserve_exact(8);
+                    chunk.stash.reserve_exact(4);
                 }
                 chunk.stash.push(Stashed {
                     bucket: b as u8,
