@@ -39,7 +39,7 @@ mod tests {
             ("nan", Err(CmdError::TimeoutNotFloat)),
             ("a", Err(CmdError::TimeoutNotFloat)),
             (
-                "9223372036854775",
+                "9223372036854774",
                 Err(CmdError::msg("ERR timeout is out of range")),
             ),
         ] {

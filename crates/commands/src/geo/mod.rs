@@ -4,6 +4,8 @@ mod add;
 mod point;
 mod radius;
 mod search;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use crate::ctx::Command;

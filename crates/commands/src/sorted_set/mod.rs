@@ -12,6 +12,8 @@ pub(crate) mod reply;
 mod scan;
 mod sources;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::ctx::Command;
 
