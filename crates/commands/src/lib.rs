@@ -15,6 +15,7 @@ mod geo;
 pub mod introspect;
 pub mod key_positions;
 pub mod limits;
+mod list;
 mod sorted_set;
 pub mod spec;
 mod string;
@@ -29,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
     [
         generic::COMMANDS,
         geo::COMMANDS,
+        list::COMMANDS,
         sorted_set::COMMANDS,
         string::COMMANDS,
     ]
