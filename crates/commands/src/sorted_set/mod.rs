@@ -14,6 +14,8 @@ mod sources;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_effects;
 
 use crate::ctx::Command;
 
