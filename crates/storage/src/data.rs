@@ -283,6 +283,25 @@ impl<'a, 'k> Data<'a, 'k> {
         self.lend(s, pos)
     }
 
+    /// The values of several keys at once, each look-up counted as [`Data::get`] counts it; a key that is named twice
+    /// is lent twice.
+    pub fn get_all<'q>(&mut self, keys: impl Iterator<Item = &'q [u8]> + Clone) -> Vec<Option<ValueRef<'_>>> {
+        for key in keys.clone() {
+            self.get(key);
+        }
+        keys.map(|key| self.look(key)).collect()
+    }
+
+    /// The value of a key if it is live; the look-up leaves no trace.
+    fn look(&self, key: &[u8]) -> Option<ValueRef<'_>> {
+        let h = self.hash(key);
+        let shard = self.locked.look(self.keyspace().shard_of(h.slot));
+        let table = &shard.dbs[self.db as usize].table;
+        let entry = table.get(table.find(h.hash, key)?);
+        let over = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);
+        (!over || self.on_expired == OnExpired::Ignore).then(|| entry.value())
+    }
+
     /// Like [`Data::get`], as part of a write: no hit or miss is counted.
     #[inline]
     pub fn get_for_write(&mut self, key: &[u8]) -> Option<ValueRef<'_>> {

@@ -339,6 +339,22 @@ impl<'k> Locked<'k> {
         }
     }
 
+    /// A locked shard, to look at.
+    ///
+    /// # Panics
+    /// As [`Locked::shard`].
+    pub fn look(&self, shard: u16) -> &Shard {
+        match &self.guards {
+            Guards::One(s, g) if *s == shard => g,
+            Guards::Some(v) => match v.binary_search_by_key(&shard, |(s, _)| *s) {
+                Ok(i) => &v[i].1,
+                Err(_) => undeclared(),
+            },
+            Guards::All(v) => &v[shard as usize],
+            Guards::One(..) => undeclared(),
+        }
+    }
+
     /// Goes on to another shard: the one lock that is held is given back and the other is taken. Nothing happens if the
     /// shard is locked already; several locks cannot move.
     pub fn roam(&mut self, shard: u16) {
