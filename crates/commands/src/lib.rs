@@ -9,13 +9,17 @@
 pub mod args;
 pub mod ctx;
 pub mod docs_page;
+mod draw;
 pub mod error;
 mod generic;
 mod geo;
+mod hash;
 pub mod introspect;
+mod items;
 pub mod key_positions;
 pub mod limits;
 mod list;
+mod set;
 mod sorted_set;
 pub mod spec;
 mod string;
@@ -31,6 +35,8 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         generic::COMMANDS,
         geo::COMMANDS,
         list::COMMANDS,
+        hash::COMMANDS,
+        set::COMMANDS,
         sorted_set::COMMANDS,
         string::COMMANDS,
     ]
