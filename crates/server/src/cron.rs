@@ -131,7 +131,9 @@ fn active_expire(cron: &mut Cron, w: &mut Worker) {
 fn volatile_dbs(server: &Server, shard: u16) -> Vec<u32> {
     let mut locked = server.keyspace.lock_one(shard);
     let dbs = locked.shard(shard).dbs.iter().enumerate();
-    dbs.filter(|(_, db)| db.table.volatile_len() > 0).map(|(i, _)| i as u32).collect()
+    dbs.filter(|(_, db)| db.table.volatile_len() > 0)
+        .map(|(i, _)| i as u32)
+        .collect()
 }
 
 /// Evicts although nobody writes: CONFIG SET maxmemory takes effect by itself.

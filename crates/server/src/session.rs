@@ -268,7 +268,7 @@ impl Session {
         match entry.run {
             Run::Data(handler) => {
                 let server = Arc::clone(&self.server);
-                let caller = Caller {
+                let mut caller = Caller {
                     db: self.db,
                     may_block: true,
                     no_touch: self.client.has_flag(flag::NO_TOUCH),
@@ -276,7 +276,8 @@ impl Session {
                 };
                 let mut locked = match entry.keys {
                     KeyPlan::One(i) => {
-                        let hash = server.keyspace.hash(frame.arg(i as usize));
+                        let hash = hash.unwrap_or_else(|| server.keyspace.hash(frame.arg(i as usize)));
+                        caller.known = Some((i, hash));
                         server.keyspace.lock_one(server.keyspace.shard_of(hash.slot))
                     }
                     KeyPlan::None | KeyPlan::Specs | KeyPlan::All | KeyPlan::Roam => server

@@ -403,7 +403,9 @@ impl Table {
         let chunk = self.chunks.last_mut().expect("pushed above or partly filled");
         if chunk.buckets.len() == chunk.buckets.capacity() {
             // In small steps: half a chunk of unused buckets would be a byte for each key of a shard with 2,000 keys.
-            chunk.buckets.reserve_exact(if chunk.buckets.len() < STEP { 1 } else { STEP });
+            chunk
+                .buckets
+                .reserve_exact(if chunk.buckets.len() < STEP { 1 } else { STEP });
         }
         chunk.buckets.push(Bucket::default());
         self.buckets += 1;
