@@ -40,6 +40,8 @@ pub struct Waiter {
     pub proto: Proto,
     /// What it gets when nothing comes.
     pub on_timeout: TimeoutReply,
+    /// It wants no reply (CLIENT REPLY).
+    pub muted: bool,
     /// For which keys.
     keys: Vec<Box<[u8]>>,
     shards: ShardSet,
@@ -64,6 +66,8 @@ pub struct Blocked<'a> {
     pub db: u32,
     /// The protocol of its reply.
     pub proto: Proto,
+    /// It wants no reply (CLIENT REPLY).
+    pub muted: bool,
     /// What it waits for.
     pub wait: &'a Wait,
 }
@@ -103,6 +107,7 @@ impl Blocking {
             args,
             db,
             proto,
+            muted,
             wait,
         } = *blocked;
         let mut keys: Vec<Box<[u8]>> = Vec::new();
@@ -119,6 +124,7 @@ impl Blocking {
             db,
             proto,
             on_timeout: wait.on_timeout,
+            muted,
             keys,
             shards: execute::shards_of(keyspace, entry, &args.frame()),
             done: AtomicBool::new(false),
@@ -135,7 +141,20 @@ impl Blocking {
         }
         self.clients.fetch_add(1, Ordering::Relaxed);
         client.set_flag(flag::BLOCKED, true);
+        *client.waits.lock() = Arc::downgrade(&waiter);
         waiter
+    }
+
+    /// Ends a wait with a reply. Its keys' shards are locked. False: somebody did so before, and the reply is dropped.
+    fn answer(&self, locked: &mut Locked<'_>, waiter: &Arc<Waiter>, reply: &[u8]) -> bool {
+        if waiter.is_done() {
+            return false;
+        }
+        // The reply is in the mailbox before the wait is seen to be over, or the client's next reply might come first.
+        if !waiter.muted && !reply.is_empty() {
+            waiter.client.send(reply);
+        }
+        self.leave(locked, waiter)
     }
 
     /// Takes a waiter out of all queues. Its keys' shards are locked. False: somebody did so before.
@@ -159,6 +178,7 @@ impl Blocking {
         }
         self.clients.fetch_sub(1, Ordering::Relaxed);
         waiter.client.set_flag(flag::BLOCKED, false);
+        waiter.client.waker.wake();
         true
     }
 }
@@ -170,8 +190,23 @@ pub fn cancel(server: &Server, waiter: &Arc<Waiter>) -> bool {
     server.blocking.leave(&mut locked, waiter)
 }
 
-/// The reply to a client that has waited in vain.
+/// Ends a wait with a reply from outside (CLIENT UNBLOCK, CLIENT KILL): true if it was still going on. `locked`: all
+/// shards, if the caller holds them; none may be locked otherwise.
+pub fn unblock(server: &Server, locked: Option<&mut Locked<'_>>, waiter: &Arc<Waiter>, reply: &[u8]) -> bool {
+    match locked {
+        Some(locked) => server.blocking.answer(locked, waiter, reply),
+        None => {
+            let mut locked = server.keyspace.lock(&waiter.shards);
+            server.blocking.answer(&mut locked, waiter, reply)
+        }
+    }
+}
+
+/// The reply to a client that has waited in vain; empty if it wants none.
 pub fn timeout_reply(waiter: &Waiter) -> Vec<u8> {
+    if waiter.muted {
+        return Vec::new();
+    }
     let mut reply = Reply::new(Vec::new(), waiter.proto);
     match waiter.on_timeout {
         TimeoutReply::Null => reply.null(),
@@ -206,8 +241,8 @@ pub fn serve_ready(w: &mut Worker) {
             let outer = std::mem::replace(&mut w.reply, Reply::new(Vec::new(), waiter.proto));
             let wait = execute::run_locked(w, &caller, waiter.entry, handler, Args::new(frame), &mut locked);
             let inner = std::mem::replace(&mut w.reply, outer);
-            if wait.is_none() && server.blocking.leave(&mut locked, &waiter) {
-                waiter.client.send(inner.as_bytes());
+            if wait.is_none() {
+                server.blocking.answer(&mut locked, &waiter, inner.as_bytes());
             }
             drop(locked);
             ready.extend(w.effects.ready.drain(..));

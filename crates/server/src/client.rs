@@ -3,11 +3,14 @@
 //! The connection's own state is in [`crate::session`] and is touched by its worker alone.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use futures_util::task::AtomicWaker;
+use holdfast_storage::keyspace::WatchFlag;
 use parking_lot::{Mutex, RwLock};
+
+use crate::blocking::Waiter;
 
 /// Class of a client, for output limits and CLIENT KILL TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,13 @@ pub struct Names {
     pub lib_ver: String,
 }
 
+impl Names {
+    /// Bytes of the texts.
+    pub fn memory(&self) -> usize {
+        self.name.len() + self.user.len() + self.lib_name.len() + self.lib_ver.len()
+    }
+}
+
 /// The shared part of a connection.
 #[derive(Debug)]
 pub struct Client {
@@ -91,6 +101,10 @@ pub struct Client {
     pub multi_mem: AtomicUsize,
     /// Watched keys.
     pub watched: AtomicUsize,
+    /// Set when a watched key changes; none while nothing is watched.
+    pub watch_flag: Mutex<Option<WatchFlag>>,
+    /// The wait that the client is in.
+    pub waits: Mutex<Weak<Waiter>>,
     /// Bytes of a half received command.
     pub query_buffer: AtomicUsize,
     /// Bytes of replies that the socket has not taken.
@@ -139,6 +153,8 @@ impl Client {
             multi: AtomicI64::new(-1),
             multi_mem: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            watch_flag: Mutex::new(None),
+            waits: Mutex::new(Weak::new()),
             query_buffer: AtomicUsize::new(0),
             output: AtomicUsize::new(0),
             over_soft_since_ms: AtomicI64::new(0),
@@ -190,6 +206,19 @@ impl Client {
         } else {
             ClientClass::Normal
         }
+    }
+
+    /// True if a watched key has changed, so that EXEC will refuse.
+    pub fn is_dirty(&self) -> bool {
+        self.watch_flag
+            .lock()
+            .as_ref()
+            .is_some_and(|f| f.load(Ordering::Relaxed))
+    }
+
+    /// The wait in a blocking command that the client is in.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.waits.lock().upgrade().filter(|w| !w.is_done())
     }
 
     /// Puts bytes (a published message, a reply to a blocked command) into the mailbox and wakes the connection.
@@ -301,6 +330,11 @@ impl Clients {
     /// One connection.
     pub fn get(&self, id: u64) -> Option<Arc<Client>> {
         self.by_id.read().get(&id).cloned()
+    }
+
+    /// Connections that nobody has asked to end, in the order of their ids.
+    pub fn open(&self) -> impl Iterator<Item = Arc<Client>> {
+        self.all().into_iter().filter(|c| !c.is_killed())
     }
 
     /// All connections in the order of their ids.

@@ -79,7 +79,8 @@ pub struct Registry {
     by_name: HashMap<&'static [u8], &'static Entry, foldhash::fast::FixedState>,
     /// Commands without subcommands, in order of their names.
     top: Vec<&'static Entry>,
-    count: usize,
+    /// In order of their ids.
+    by_id: Vec<&'static Entry>,
 }
 
 const LONGEST: usize = 32;
@@ -97,16 +98,17 @@ impl Registry {
             .collect();
         specs.extend(commands::all().map(|c| (c.spec, c.run)));
         specs.sort_by_key(|(s, _)| s.name);
-        let mut count = 0;
+        let mut by_id: Vec<&'static Entry> = Vec::new();
         let mut entry = |spec: &'static Spec, run, subs| {
-            count += 1;
-            &*Box::leak(Box::new(Entry {
+            let entry = &*Box::leak(Box::new(Entry {
                 spec,
                 run,
                 keys: key_plan(spec),
-                id: count - 1,
+                id: by_id.len(),
                 subs,
-            }))
+            }));
+            by_id.push(entry);
+            entry
         };
         let mut by_name = HashMap::default();
         let mut top = Vec::new();
@@ -121,7 +123,7 @@ impl Registry {
             by_name.insert(spec.name.as_bytes(), e);
             top.push(e);
         }
-        Self { by_name, top, count }
+        Self { by_name, top, by_id }
     }
 
     /// Commands, subcommands left out.
@@ -138,7 +140,12 @@ impl Registry {
 
     /// Number of commands and subcommands: the ids are below it.
     pub fn count(&self) -> usize {
-        self.count
+        self.by_id.len()
+    }
+
+    /// The command or subcommand with this id.
+    pub fn by_id(&self, id: usize) -> Option<&'static Entry> {
+        self.by_id.get(id).copied()
     }
 
     /// A top-level command by its name in any case.

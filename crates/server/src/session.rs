@@ -53,6 +53,20 @@ pub struct Multi {
     pub memory: usize,
 }
 
+/// Whether replies are sent: CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// To every command.
+    #[default]
+    On,
+    /// To none.
+    Off,
+    /// Not to this command, and not to the one after it.
+    SkipNext,
+    /// Not to this command.
+    Skip,
+}
+
 /// Watched keys.
 #[derive(Debug, Default)]
 pub struct Watching {
@@ -92,6 +106,8 @@ pub struct Session {
     pub multi: Option<Multi>,
     /// WATCH.
     pub watching: Watching,
+    /// CLIENT REPLY.
+    pub replies: Replies,
     /// Subscribed channels.
     pub channels: BTreeSet<Box<[u8]>>,
     /// Subscribed patterns.
@@ -111,6 +127,7 @@ impl Session {
             authenticated,
             multi: None,
             watching: Watching::default(),
+            replies: Replies::On,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
         }
@@ -212,7 +229,22 @@ impl Session {
         )
     }
 
+    /// Executes a command and drops its reply if the client wants none.
     fn execute_planned(&mut self, frame: Frame<'_>, plan: Plan, w: &mut Worker) -> Flow {
+        let mark = w.reply.mark();
+        let flow = self.check_and_run(frame, plan, w);
+        if self.replies != Replies::On && !matches!(flow, Flow::Paused(_)) {
+            w.reply.truncate_to(mark);
+            self.replies = match self.replies {
+                Replies::On | Replies::Skip => Replies::On,
+                Replies::SkipNext => Replies::Skip,
+                Replies::Off => Replies::Off,
+            };
+        }
+        flow
+    }
+
+    fn check_and_run(&mut self, frame: Frame<'_>, plan: Plan, w: &mut Worker) -> Flow {
         w.counters.commands += 1;
         let entry = match plan.found {
             Ok(entry) => entry,
@@ -291,6 +323,7 @@ impl Session {
                         args,
                         db: self.db,
                         proto: self.proto,
+                        muted: self.replies != Replies::On,
                         wait,
                     };
                     server.blocking.enter(&mut locked, &self.client, &blocked)
@@ -404,6 +437,7 @@ impl Session {
                 .dirty
                 .get_or_insert_with(|| Arc::new(AtomicBool::new(false))),
         );
+        *self.client.watch_flag.lock() = Some(Arc::clone(&dirty));
         for key in keys {
             if self.watching.keys.insert((self.db, Box::from(*key))) {
                 let keyspace = &self.server.keyspace;
@@ -441,6 +475,7 @@ impl Session {
     pub fn unwatch(&mut self) {
         let Watching { keys, dirty } = std::mem::take(&mut self.watching);
         if let Some(dirty) = dirty {
+            *self.client.watch_flag.lock() = None;
             for (db, key) in keys {
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(&key).slot);

@@ -11,7 +11,7 @@ use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::client::flag;
 use crate::registry::Run;
 use crate::server::{REDIS_VERSION, VERSION};
-use crate::session::Flow;
+use crate::session::{Flow, Replies};
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[&AUTH, &HELLO, &RESET, &QUIT];
@@ -215,6 +215,7 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     session.client.names.lock().name.clear();
     session.client.set_flag(flag::NO_EVICT | flag::NO_TOUCH, false);
     session.authenticated = !session.server.needs_password();
+    session.replies = Replies::On;
     set_proto(call, Proto::Resp2);
     call.w.reply.simple("RESET");
     Ok(Flow::Continue)

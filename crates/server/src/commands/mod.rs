@@ -2,6 +2,10 @@
 //! commands crate.
 
 mod auth;
+mod client;
+mod client_kill;
+mod client_list;
+mod client_pause;
 mod command;
 mod config;
 mod connection;
@@ -90,6 +94,10 @@ impl Call<'_, '_> {
 pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
     [
         auth::COMMANDS,
+        client::COMMANDS,
+        client_kill::COMMANDS,
+        client_list::COMMANDS,
+        client_pause::COMMANDS,
         command::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,

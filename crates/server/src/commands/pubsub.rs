@@ -9,7 +9,7 @@ use holdfast_resp::Reply;
 
 use super::{Call, ServerCommand, ServerResult, help};
 use crate::registry::Run;
-use crate::session::{Flow, Session};
+use crate::session::{Flow, Replies, Session};
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[
@@ -287,7 +287,8 @@ fn publish(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let server = Arc::clone(&call.session.server);
     let receivers = server.pubsub.publish(args.get(1), args.get(2));
     // A publisher that listens itself gets the message before the reply, as in Redis.
-    if call.session.client.has_mail() && call.locked.is_none() {
+    let answers = call.session.replies == Replies::On;
+    if answers && call.session.client.has_mail() && call.locked.is_none() {
         let mut reply = call.w.reply.take();
         call.session.client.take_mail(&mut reply);
         call.w.reply = Reply::new(reply, call.session.proto);
