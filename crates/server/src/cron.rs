@@ -1,4 +1,4 @@
-//! Periodic jobs, each one row in [`JOBS`]: they run on a thread of their own and never take a worker's time.
+//! Periodic jobs, each one row in `JOBS`: they run on a thread of their own and never take a worker's time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
