@@ -6,7 +6,7 @@
 //! - [`server`], [`client`], [`reply`], [`words`]: start servers and speak to them
 //! - [`transcript`]: `> SET k v` / `+OK` files, run against subject and oracle
 //! - [`differential`]: random command streams, every reply compared
-//! - [`bench`]: CPU, memory and throughput beside Redis
+//! - [`mod@bench`]: CPU, memory and throughput beside Redis
 
 pub mod bench;
 pub mod client;
