@@ -527,6 +527,34 @@ impl<'a, 'k> Data<'a, 'k> {
         self.changed(db, key, event);
     }
 
+    /// Replaces the string at a key by an integer that `change` makes of it (None: there is no such key) and keeps
+    /// the expiry. Nothing happens if `change` fails.
+    pub fn update_int<E: From<WrongType>>(
+        &mut self,
+        key: &[u8],
+        event: Event,
+        change: impl FnOnce(Option<StrRef<'_>>) -> Result<i64, E>,
+    ) -> Result<i64, E> {
+        let Some((s, pos)) = self.find(key) else {
+            let new = change(None)?;
+            self.insert_made(self.db, key, Entry::new(key, Value::Int(new), None));
+            self.announce_new(self.db, key);
+            self.changed(self.db, key, event);
+            return Ok(new);
+        };
+        let new = change(as_string(self.lend(s, pos))?)?;
+        let db = self.db as usize;
+        let entry = self.locked.shard(s).dbs[db].table.get_mut(pos);
+        let (access, at) = (entry.access(), entry.expire_at_ms());
+        let old = entry.replace_int(new, at);
+        entry.set_access(access);
+        if let Some(old) = old {
+            discard(self.effects, old);
+        }
+        self.changed(self.db, key, event);
+        Ok(new)
+    }
+
     /// A string to be changed in place: it gets a growable buffer. None if the key does not exist.
     pub fn edit_string<'d>(&'d mut self, key: &'d [u8]) -> Result<Option<EditStr<'d>>, WrongType> {
         match self.get_for_write(key) {

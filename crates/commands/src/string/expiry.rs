@@ -1,77 +1,77 @@
-//! The words EX, PX, EXAT and PXAT of SET, GETEX and their like.
+//! The words EX, PX, EXAT and PXAT of SET and GETEX, and the numbers behind them.
 
-use holdfast_storage::effects::Event;
-
-use crate::args::Cursor;
-use crate::ctx::Ctx;
+use crate::args::{self, Cursor};
 use crate::error::CmdError;
 
-/// An expiry as it was written.
+/// What the number of an expiry means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExpiryArg {
-    None,
-    /// Seconds or milliseconds from now.
-    In {
-        value: i64,
-        seconds: bool,
-    },
-    /// Unix time in seconds or milliseconds.
-    At {
-        value: i64,
-        seconds: bool,
-    },
+pub(crate) enum Unit {
+    /// EX: seconds from now.
+    Seconds,
+    /// PX: milliseconds from now.
+    Milliseconds,
+    /// EXAT: Unix time in seconds.
+    UnixSeconds,
+    /// PXAT: Unix time in milliseconds.
+    UnixMilliseconds,
 }
 
-impl ExpiryArg {
-    /// Takes one of the four words and its number, if it comes next.
-    pub(crate) fn take(rest: &mut Cursor<'_>) -> Result<Option<Self>, CmdError> {
-        let mut probe = rest.clone();
-        let make: fn(i64) -> Self = if probe.accept("EX") {
-            |value| Self::In { value, seconds: true }
-        } else if probe.accept("PX") {
-            |value| Self::In {
-                value,
-                seconds: false,
-            }
-        } else if probe.accept("EXAT") {
-            |value| Self::At { value, seconds: true }
-        } else if probe.accept("PXAT") {
-            |value| Self::At {
-                value,
-                seconds: false,
-            }
-        } else {
-            return Ok(None);
+impl Unit {
+    const WORDS: [(&'static str, Self); 4] = [
+        ("EX", Self::Seconds),
+        ("PX", Self::Milliseconds),
+        ("EXAT", Self::UnixSeconds),
+        ("PXAT", Self::UnixMilliseconds),
+    ];
+
+    /// `value` of this unit as a Unix time in milliseconds; an error if it is not positive or does not fit.
+    pub(crate) fn resolve(self, value: i64, now_ms: i64, command: &'static str) -> Result<i64, CmdError> {
+        let (scale, base_ms) = match self {
+            Self::Seconds => (1000, now_ms),
+            Self::Milliseconds => (1, now_ms),
+            Self::UnixSeconds => (1000, 0),
+            Self::UnixMilliseconds => (1, 0),
         };
-        let value = probe.int()?;
+        Some(value)
+            .filter(|value| *value > 0)
+            .and_then(|value| value.checked_mul(scale))
+            .and_then(|ms| ms.checked_add(base_ms))
+            .ok_or(CmdError::InvalidExpire(command))
+    }
+}
+
+/// An expiry as it was written. The number is looked at last: any other error of the command wins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ExpiryArg<'a>(Option<(Unit, &'a [u8])>);
+
+impl<'a> ExpiryArg<'a> {
+    /// True if none was written.
+    pub(crate) fn is_none(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Takes one of the four words and its number if they come next. The same word may come again, another may not.
+    pub(crate) fn take(&mut self, rest: &mut Cursor<'a>) -> bool {
+        let mut probe = rest.clone();
+        let Some((_, unit)) = Unit::WORDS.into_iter().find(|(word, _)| probe.accept(word)) else {
+            return false;
+        };
+        let Some(number) = probe.next() else {
+            return false;
+        };
+        if self.0.is_some_and(|(before, _)| before != unit) {
+            return false;
+        }
+        self.0 = Some((unit, number));
         *rest = probe;
-        Ok(Some(make(value)))
+        true
     }
 
     /// As a Unix time in milliseconds.
     pub(crate) fn resolve(self, now_ms: i64, command: &'static str) -> Result<Option<i64>, CmdError> {
-        let (value, seconds, base) = match self {
-            Self::None => return Ok(None),
-            Self::In { value, seconds } => (value, seconds, now_ms),
-            Self::At { value, seconds } => (value, seconds, 0),
-        };
-        let bad = CmdError::InvalidExpire(command);
-        if value <= 0 {
-            return Err(bad);
-        }
-        let ms = if seconds {
-            value.checked_mul(1000)
-        } else {
-            Some(value)
-        };
-        match ms.and_then(|ms| ms.checked_add(base)) {
-            Some(ms) => Ok(Some(ms)),
-            None => Err(bad),
+        match self.0 {
+            None => Ok(None),
+            Some((unit, number)) => unit.resolve(args::int(number)?, now_ms, command).map(Some),
         }
     }
-}
-
-/// The event beside `set` when an expiry was given with it.
-pub(crate) fn was_set(ctx: &mut Ctx<'_, '_>, key: &[u8], _at_ms: i64) {
-    ctx.data.effects.event(ctx.data.db, Event::EXPIRE, key);
 }

@@ -1,6 +1,6 @@
 //! GET: <https://redis.io/commands/get>.
 
-use holdfast_storage::data::StrRef;
+use holdfast_storage::data::{StrRef, WrongType};
 
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
@@ -24,11 +24,21 @@ pub(crate) const GET: Command = Command {
 };
 
 fn get(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    match ctx.data.string(args.get(1))? {
-        None => ctx.reply.null(),
+    reply_string(ctx, args.get(1))?;
+    Ok(Outcome::Done)
+}
+
+/// Answers with the string at a key, or null; tells whether it is there.
+#[inline]
+pub(crate) fn reply_string(ctx: &mut Ctx<'_, '_>, key: &[u8]) -> Result<bool, WrongType> {
+    match ctx.data.string(key)? {
+        None => {
+            ctx.reply.null();
+            return Ok(false);
+        }
         Some(StrRef::Int(i)) => ctx.reply.bulk_int(i),
         Some(StrRef::Bytes(b)) => ctx.reply.bulk(b),
         Some(StrRef::Heap(h)) => ctx.reply.bulk(h.as_slice()),
     }
-    Ok(Outcome::Done)
+    Ok(true)
 }

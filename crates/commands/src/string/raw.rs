@@ -1,0 +1,50 @@
+//! Strings as arrays of bytes that commands change in place. Must not know: any command in particular.
+
+use holdfast_storage::data::{Data, Expiry, WrongType};
+use holdfast_storage::effects::Event;
+use holdfast_storage::value::{HeapStr, Value};
+
+use crate::error::CmdError;
+use crate::limits::Limits;
+
+/// Strings up to this length, in bytes, are stored inside their entry when they come into being.
+const SHORT: usize = 64;
+
+/// The sum of two lengths in bytes, or an error if `proto-max-bulk-len` forbids a string as long as that.
+pub(crate) fn check_len(limits: &Limits, a: usize, b: usize) -> Result<usize, CmdError> {
+    a.checked_add(b)
+        .filter(|sum| *sum <= limits.max_string)
+        .ok_or(CmdError::StringTooLong)
+}
+
+/// A string whose encoding is `raw`.
+pub(crate) fn value(text: Vec<u8>) -> Value {
+    if text.len() <= SHORT {
+        Value::RawStr(text.into())
+    } else {
+        Value::Heap(Box::new(HeapStr::Owned(text)))
+    }
+}
+
+/// Changes the string at a key, which comes into being if it does not exist, and records the change.
+pub(crate) fn change<R>(
+    data: &mut Data<'_, '_>,
+    key: &[u8],
+    event: Event,
+    change: impl FnOnce(&mut Vec<u8>) -> R,
+) -> Result<R, WrongType> {
+    if let Some(old) = data.edit_string(key)? {
+        return Ok(old.finish(event, change));
+    }
+    let mut text = Vec::new();
+    let result = change(&mut text);
+    data.set(key, value(text), Expiry::Clear, event);
+    Ok(result)
+}
+
+/// Lengthens `text` with zeros to at least `len` bytes.
+pub(crate) fn grow(text: &mut Vec<u8>, len: usize) {
+    if text.len() < len {
+        text.resize(len, 0);
+    }
+}
