@@ -9,6 +9,7 @@ mod client_pause;
 mod command;
 mod config;
 mod connection;
+mod debug;
 mod process;
 mod pubsub;
 mod transactions;
@@ -101,6 +102,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         command::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,
+        debug::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
         transactions::COMMANDS,

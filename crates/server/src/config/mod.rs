@@ -51,7 +51,7 @@ pub use rewrite::{RewriteError, UserLine};
 pub use row::{Choice, Kind, Mutability, Row, Rule, Status};
 pub use sample::sample_conf;
 pub use set::SetError;
-pub use value::{Value, ValueError};
+pub use value::{Value, ValueError, memory as parse_memory};
 
 /// The values now in effect; shared by every thread behind an `Arc`.
 ///

@@ -64,13 +64,29 @@ impl Config {
     /// # Errors
     /// Without a file, or where it cannot be read or replaced; then nothing has changed.
     pub fn rewrite(&self, users: Option<&[UserLine]>) -> Result<(), RewriteError> {
+        self.rewrite_file(users, false)
+    }
+
+    /// The same with every directive, whatever its value: DEBUG CONFIG-REWRITE-FORCE-ALL.
+    ///
+    /// # Errors
+    /// As [`Config::rewrite`].
+    pub fn rewrite_all(&self) -> Result<(), RewriteError> {
+        self.rewrite_file(None, true)
+    }
+
+    fn rewrite_file(&self, users: Option<&[UserLine]>, all: bool) -> Result<(), RewriteError> {
         let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
         let _writing = self.writer.lock();
         let old = match std::fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        replace_file(path, &self.rewritten(&old, users)?)?;
+        let mut text = self.rewritten(&old, users)?;
+        if all {
+            text = self.with_all_rows(&text);
+        }
+        replace_file(path, &text)?;
         Ok(())
     }
 
@@ -95,6 +111,19 @@ impl Config {
             }
         }
         Ok(lines.text())
+    }
+
+    /// `text` with a line for each row that it does not mention.
+    fn with_all_rows(&self, text: &[u8]) -> Vec<u8> {
+        let mut lines = Lines::parse(text);
+        for &param in Param::ALL {
+            if !param.row().kind.is_file_only() && !lines.mentions(param) {
+                for line in written_lines(param, &self.value(param)) {
+                    lines.append(line);
+                }
+            }
+        }
+        lines.text()
     }
 
     /// Replaces the lines of one row, unless they already say its value once.
