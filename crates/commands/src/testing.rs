@@ -136,6 +136,19 @@ impl Fixture {
         }
     }
 
+    /// A table of lines: what is propagated for each (`=`: the line itself), the events, and by how much
+    /// `rdb_changes_since_last_save` grows.
+    #[track_caller]
+    pub(crate) fn check_effects(&mut self, table: &[(&str, &str, &str, u64)]) {
+        for (line, log, events, dirty) in table {
+            let reply = self.run(line);
+            assert_eq!(&self.dirty, dirty, "changes of {line}, which answered {reply}");
+            let expected = if *log == "=" { line } else { log };
+            assert_eq!(&self.log(), expected, "log of {line}");
+            assert_eq!(&self.events(), events, "events of {line}");
+        }
+    }
+
     /// What was propagated since the last call: words apart by a space, commands by `; `.
     pub(crate) fn log(&mut self) -> String {
         let bytes = std::mem::take(&mut self.log);

@@ -3,6 +3,8 @@
 mod get;
 mod incr;
 mod look;
+#[cfg(test)]
+mod properties;
 mod random;
 mod scan;
 mod set;

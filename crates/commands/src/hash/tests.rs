@@ -255,3 +255,25 @@ fn hscan_of_a_packed_hash_is_done_at_once() {
         ("HSCAN h 0 count 0", "-ERR syntax error"),
     ]);
 }
+#[test]
+fn effects_of_hash_commands() {
+    Fixture::new().check_effects(&[
+        ("HSET h a 1 b 2", "=", "hset h", 2),
+        ("HSET h a 1", "=", "hset h", 1),
+        ("HMSET h a 1", "=", "hset h", 1),
+        ("HSETNX h a 2", "", "", 0),
+        ("HSETNX h c 2", "=", "hset h", 1),
+        ("HINCRBY h a 5", "=", "hincrby h", 1),
+        ("HINCRBY h a 0", "=", "hincrby h", 1),
+        ("HINCRBY h n x", "", "", 0),
+        ("HINCRBYFLOAT h a 0.5", "HSET h a 6.5", "hincrbyfloat h", 1),
+        ("HINCRBYFLOAT h a 0", "HSET h a 6.5", "hincrbyfloat h", 1),
+        ("HINCRBYFLOAT h a x", "", "", 0),
+        ("HDEL h zz", "", "", 0),
+        ("HDEL h a b", "=", "hdel h", 2),
+        ("HDEL h c", "=", "hdel h; del h", 1),
+        ("HINCRBY h a 1", "=", "hincrby h", 1),
+        ("HINCRBYFLOAT f a 1", "HSET f a 1", "hincrbyfloat f", 1),
+        ("HRANDFIELD h", "", "", 0),
+    ]);
+}

@@ -6,6 +6,8 @@ mod diff;
 mod inter;
 mod look;
 mod pop;
+#[cfg(test)]
+mod properties;
 mod random;
 mod scan;
 mod smove;

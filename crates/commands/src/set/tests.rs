@@ -303,3 +303,40 @@ fn sscan_of_a_packed_set_is_done_at_once() {
         ("SSCAN s 18446744073709551615", "*2 $1 0 *3 $1 1 $1 2 $2 33"),
     ]);
 }
+#[test]
+fn effects_of_set_commands() {
+    Fixture::new().check_effects(&[
+        ("SADD s a b", "=", "sadd s", 2),
+        ("SADD s a", "", "", 0),
+        ("SADD s a c", "=", "sadd s", 1),
+        ("SREM s zz", "", "", 0),
+        ("SREM s a b", "=", "srem s", 2),
+        ("SREM s c", "=", "srem s; del s", 1),
+        ("SADD s a b", "=", "sadd s", 2),
+        ("SMOVE s s a", "", "", 0),
+        ("SMOVE s d zz", "", "", 0),
+        ("SMOVE s d a", "=", "srem s; sadd d", 2),
+        ("SADD s a", "=", "sadd s", 1),
+        ("SMOVE s d a", "=", "srem s", 1),
+        ("SMOVE s d b", "=", "srem s; del s; sadd d", 2),
+        ("SADD one x", "=", "sadd one", 1),
+        ("SPOP one", "SREM one x", "spop one; del one", 1),
+        ("SADD one x", "=", "sadd one", 1),
+        ("SPOP one 5", "DEL one", "spop one; del one", 1),
+        ("SPOP one 5", "", "", 0),
+        ("SADD many a b c", "=", "sadd many", 3),
+        ("SPOP many 3", "DEL many", "spop many; del many", 3),
+        ("SPOP d 0", "", "", 0),
+        ("SINTERSTORE z d d", "=", "sinterstore z", 1),
+        ("SINTERSTORE z d nokey", "=", "del z", 1),
+        ("SINTERSTORE z d nokey", "", "", 0),
+        ("SUNIONSTORE z d d", "=", "sunionstore z", 1),
+        ("SUNIONSTORE z no", "=", "del z", 1),
+        ("SDIFFSTORE z d", "=", "sdiffstore z", 1),
+        ("SDIFFSTORE z d d", "=", "del z", 1),
+        ("SDIFFSTORE z d d", "", "", 0),
+        ("SRANDMEMBER d", "", "", 0),
+        ("SSCAN d 0", "", "", 0),
+        ("SUNIONSTORE d d", "=", "sunionstore d", 1),
+    ]);
+}
