@@ -93,7 +93,20 @@ impl Options {
 }
 
 fn zadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    let mut options = Options::default();
+    add(ctx, args, Options::default())
+}
+
+/// The words of ZADD are understood here too, as in Redis, although nobody documents them.
+fn zincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
+    let options = Options {
+        incr: true,
+        ..Options::default()
+    };
+    add(ctx, args, options)
+}
+
+/// Adds the pairs of score and member that follow the words.
+fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut options: Options) -> CmdResult {
     let mut rest = args.cursor(2);
     loop {
         if rest.accept("NX") {
@@ -112,19 +125,7 @@ fn zadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             break;
         }
     }
-    add(ctx, args, rest.at(), options)
-}
-
-fn zincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    let options = Options {
-        incr: true,
-        ..Options::default()
-    };
-    add(ctx, args, 2, options)
-}
-
-/// Adds the pairs of score and member from argument `first` on.
-fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, options: Options) -> CmdResult {
+    let first = rest.at();
     let pairs = args.pairs(first);
     let count = args.len() - first;
     if count == 0 || !count.is_multiple_of(2) {

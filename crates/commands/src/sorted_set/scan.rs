@@ -56,12 +56,13 @@ fn zscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             break;
         }
     }
+    let in_listpack = set.as_listpack().is_some();
     ctx.reply.array(2);
     ctx.reply.bulk(itoa::Buffer::new().format(cursor).as_bytes());
     ctx.reply.array(found.len() * 2);
     for (member, score) in &found {
         ctx.reply.bulk(member);
-        reply::score_text(ctx.reply, *score);
+        reply::score_text(ctx.reply, *score, in_listpack);
     }
     Ok(Outcome::Done)
 }

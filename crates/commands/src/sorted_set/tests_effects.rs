@@ -90,6 +90,23 @@ fn draws() {
     assert_eq!(f.run("ZRANDMEMBER z -9000000000"), "-ERR value is out of range");
 }
 
+/// Facts that the random comparison with redis-server found.
+#[test]
+fn oddities() {
+    let mut f = Fixture::new();
+    f.check(&[
+        ("ZINCRBY z NX 19", "-ERR syntax error"),
+        ("ZADD z 1e17 a -0 b", ":2"),
+        ("ZSCAN z 0", "*2 $1 0 *4 $1 b $1 0 $1 a $18 100000000000000000"),
+        ("ZSCORE z a", "$5 1e+17"),
+    ]);
+    f.limits.zset.max_listpack_entries = 1;
+    f.check(&[
+        ("ZUNIONSTORE d 1 z WEIGHTS -0", ":2"),
+        ("ZSCAN d 0", "*2 $1 0 *4 $1 a $2 -0 $1 b $2 -0"),
+    ]);
+}
+
 #[test]
 fn large_sets() {
     let mut f = Fixture::new();

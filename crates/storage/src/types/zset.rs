@@ -87,9 +87,24 @@ impl Zset {
         members: impl IntoIterator<Item = (M, f64)>,
         limits: &ZsetLimits,
     ) -> Self {
-        let mut zset = Self::new();
+        let members = members.into_iter();
+        // One that will be large is so from the start, which spares a conversion, and keeps the sign of -0.
+        let large = members.size_hint().0 > limits.max_listpack_entries;
+        let mut zset = if large {
+            Self(Tagged2::from_b(Box::default()))
+        } else {
+            Self::new()
+        };
         for (member, score) in members {
             zset.insert(member.as_ref(), score, limits);
+        }
+        if large && zset.len() <= limits.max_listpack_entries {
+            // Members were given twice.
+            let members = zset.iter().map(|(member, score)| (member.to_cow(), score));
+            return members.fold(Self::new(), |mut small, (member, score)| {
+                small.insert(&member, score, limits);
+                small
+            });
         }
         zset
     }
