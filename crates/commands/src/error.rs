@@ -50,6 +50,9 @@ pub enum CmdError {
     /// Expiry beyond the representable times, or not positive.
     #[error("ERR invalid expire time in '{0}' command")]
     InvalidExpire(&'static str),
+    /// No number of a bit that the longest string could have.
+    #[error("ERR bit offset is not an integer or out of range")]
+    BitOffset,
     /// `proto-max-bulk-len` is exceeded.
     #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
     StringTooLong,

@@ -836,13 +836,22 @@ impl EditStr<'_> {
 
     /// Changes it and records the change. The string is `raw` from now on.
     pub fn finish<R>(self, event: Event, change: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.finish_if(Some(event), |text| (true, change(text)))
+    }
+
+    /// The same where only `change` can tell whether it changes anything: its first answer. None: nobody is told.
+    pub fn finish_if<R>(self, event: Option<Event>, change: impl FnOnce(&mut Vec<u8>) -> (bool, R)) -> R {
         let entry = self.shard.dbs[self.db as usize].table.get_mut(self.pos);
         let text = entry.make_heap().expect("the kind was checked at the door");
-        let result = change(text.make_mut());
-        self.shard.touch(self.db, self.key);
-        note_touched(self.effects, self.db, self.key);
-        self.effects.dirty += 1;
-        self.effects.event(self.db, event, self.key);
+        let (changed, result) = change(text.make_mut());
+        if changed {
+            self.shard.touch(self.db, self.key);
+            note_touched(self.effects, self.db, self.key);
+            self.effects.dirty += 1;
+            if let Some(event) = event {
+                self.effects.event(self.db, event, self.key);
+            }
+        }
         result
     }
 }

@@ -5,6 +5,7 @@ mod counter;
 mod expiry;
 mod get;
 mod getset;
+mod lcs;
 mod range;
 pub(crate) mod raw;
 mod set;
@@ -26,6 +27,7 @@ pub const COMMANDS: &[&Command] = &[
     &getset::GETDEL,
     &getset::GETEX,
     &getset::GETSET,
+    &lcs::LCS,
     &range::GETRANGE,
     &range::SETRANGE,
     &range::SUBSTR,

@@ -33,18 +33,40 @@ pub(crate) fn change<R>(
     event: Event,
     change: impl FnOnce(&mut Vec<u8>) -> R,
 ) -> Result<R, WrongType> {
+    change_if(data, key, event, |text| (true, change(text)))
+}
+
+/// The same, recorded only if `change` says so, or if the key comes into being.
+pub(crate) fn change_if<R>(
+    data: &mut Data<'_, '_>,
+    key: &[u8],
+    event: Event,
+    change: impl FnOnce(&mut Vec<u8>) -> (bool, R),
+) -> Result<R, WrongType> {
     if let Some(old) = data.edit_string(key)? {
-        return Ok(old.finish(event, change));
+        return Ok(old.finish_if(Some(event), change));
     }
     let mut text = Vec::new();
-    let result = change(&mut text);
+    let (_, result) = change(&mut text);
     data.set(key, value(text), Expiry::Clear, event);
     Ok(result)
 }
 
-/// Lengthens `text` with zeros to at least `len` bytes.
-pub(crate) fn grow(text: &mut Vec<u8>, len: usize) {
-    if text.len() < len {
+/// Changes the string at a key, if it exists, without telling anybody by an event. Recorded only if `change` says so.
+pub(crate) fn change_quietly<R>(
+    data: &mut Data<'_, '_>,
+    key: &[u8],
+    change: impl FnOnce(&mut Vec<u8>) -> (bool, R),
+) -> Result<Option<R>, WrongType> {
+    let old = data.edit_string(key)?;
+    Ok(old.map(|old| old.finish_if(None, change)))
+}
+
+/// Lengthens `text` with zeros to at least `len` bytes; tells whether it was shorter.
+pub(crate) fn grow(text: &mut Vec<u8>, len: usize) -> bool {
+    let shorter = text.len() < len;
+    if shorter {
         text.resize(len, 0);
     }
+    shorter
 }

@@ -158,7 +158,7 @@ mod tests {
             ("SET none x GET", "$-1"),
             ("SET k v EX 10 EX 100 XX", "+OK"),
             ("TTL k", ":100"),
-            ("SET k v KEEPTTL GET keepttl", "$1 x"),
+            ("SET k v KEEPTTL GET keepttl", "$1 v"),
             ("TTL k", ":100"),
             ("SET k v PXAT 1002000", "+OK"),
             ("PTTL k", ":2000"),
