@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod bitmap;
 pub mod ctx;
 pub mod docs_page;
 mod draw;
@@ -14,6 +15,7 @@ pub mod error;
 mod generic;
 mod geo;
 mod hash;
+mod hll;
 pub mod introspect;
 mod items;
 pub mod key_positions;
@@ -32,10 +34,12 @@ use ctx::Command;
 /// Every data command, by family.
 pub fn all() -> impl Iterator<Item = &'static Command> {
     [
+        bitmap::COMMANDS,
         generic::COMMANDS,
         geo::COMMANDS,
         list::COMMANDS,
         hash::COMMANDS,
+        hll::COMMANDS,
         set::COMMANDS,
         sorted_set::COMMANDS,
         string::COMMANDS,
