@@ -258,7 +258,7 @@ impl Session {
         };
         if !entry.spec.arity_ok(frame.len()) {
             let text = format!("ERR wrong number of arguments for '{}' command", entry.spec.name);
-            return self.reject(w, &text);
+            return self.refuse(entry, w, &text);
         }
         self.client.last_command.store(entry.id, Ordering::Relaxed);
         if !self.authenticated && !entry.is(Flags::NO_AUTH) {
@@ -267,8 +267,8 @@ impl Session {
         if self.server.is_protected(entry, &self.client) {
             return self.reject(w, &protected_text(entry));
         }
-        if w.maxmemory > 0 && !self.server.make_room(w) && entry.is(Flags::DENYOOM) {
-            return self.reject(w, "OOM command not allowed when used memory > 'maxmemory'.");
+        if w.maxmemory > 0 && !self.server.make_room(w) && self.needs_memory(entry) {
+            return self.refuse(entry, w, "OOM command not allowed when used memory > 'maxmemory'.");
         }
         if self.proto == Proto::Resp2 && self.subscriptions() > 0 && !allowed_when_subscribed(entry) {
             let text = format!(
@@ -393,6 +393,22 @@ impl Session {
             multi.aborted = true;
         }
         Flow::Continue
+    }
+
+    /// Like [`Session::reject`], for a known command: a refused EXEC ends the transaction.
+    fn refuse(&mut self, entry: &Entry, w: &mut Worker, text: &str) -> Flow {
+        if entry.spec.name != "exec" || self.multi.is_none() {
+            return self.reject(w, text);
+        }
+        self.discard();
+        let reason = text.strip_prefix("ERR ").unwrap_or(text);
+        self.reject(w, &format!("EXECABORT Transaction discarded because of: {reason}"))
+    }
+
+    /// True if the command may use more memory; EXEC does if a queued command does.
+    fn needs_memory(&self, entry: &Entry) -> bool {
+        let queued = self.multi.iter().flat_map(|m| &m.queue);
+        entry.is(Flags::DENYOOM) || (entry.spec.name == "exec" && queued.into_iter().any(|(e, _)| e.is(Flags::DENYOOM)))
     }
 
     fn enqueue(&mut self, entry: &'static Entry, frame: Frame<'_>, w: &mut Worker) -> Flow {
