@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use holdfast_commands::args::Args;
 use holdfast_commands::ctx::{TimeoutReply, Wait};
+use holdfast_commands::spec::Group;
 use holdfast_resp::{OwnedFrame, Proto, Reply};
 use holdfast_storage::keyspace::{Locked, ShardSet};
+use holdfast_storage::value::Kind;
 use parking_lot::Mutex;
 
 use crate::client::{Client, flag};
@@ -231,6 +233,12 @@ pub fn serve_ready(w: &mut Worker) {
             let Run::Data(handler) = waiter.entry.run else {
                 continue;
             };
+            match kind_at(&mut locked, &key) {
+                None => break,
+                // A value of another type under the name does not end the wait.
+                Some(kind) if Some(kind) != awaited_kind(waiter.entry) => continue,
+                Some(_) => {}
+            }
             let caller = Caller {
                 db: waiter.db,
                 may_block: true,
@@ -246,19 +254,24 @@ pub fn serve_ready(w: &mut Worker) {
             }
             drop(locked);
             ready.extend(w.effects.ready.drain(..));
-            if wait.is_some() && !exists(&server, &key) {
-                break;
-            }
         }
     }
     execute::after_unlock(w);
 }
 
-fn exists(server: &Server, key: &Key) -> bool {
-    let h = server.keyspace.hash(&key.1);
-    let shard = server.keyspace.shard_of(h.slot);
-    server.keyspace.lock_one(shard).shard(shard).dbs[key.0 as usize]
-        .table
-        .find(h.hash, &key.1)
-        .is_some()
+/// Type of the value at a key; its shard is locked.
+fn kind_at(locked: &mut Locked<'_>, (db, key): &Key) -> Option<Kind> {
+    let keyspace = locked.keyspace();
+    let h = keyspace.hash(key);
+    let table = &locked.shard(keyspace.shard_of(h.slot)).dbs[*db as usize].table;
+    table.find(h.hash, key).map(|pos| table.get(pos).kind())
+}
+
+/// The type that a blocking command waits for.
+fn awaited_kind(entry: &Entry) -> Option<Kind> {
+    match entry.spec.group {
+        Group::List => Some(Kind::List),
+        Group::SortedSet => Some(Kind::Zset),
+        _ => None,
+    }
 }

@@ -177,8 +177,7 @@ impl Registry {
             None => Ok(entry),
             Some(sub) => match find_sub(entry, sub) {
                 Some(e) => Ok(e),
-                None if matches!(entry.run, Run::Container) => Err(LookupError::UnknownSub(entry.spec.name)),
-                None => Ok(entry),
+                None => Err(LookupError::UnknownSub(entry.spec.name)),
             },
         }
     }
