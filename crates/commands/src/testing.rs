@@ -202,7 +202,7 @@ impl Fixture {
 
     /// Runs a command.
     pub(crate) fn execute(&mut self, argv: &[&[u8]]) -> Ran {
-        let command = find(argv[0]);
+        let command = find(argv);
         let owned = OwnedFrame::from_args(argv.iter().copied());
         let frame = owned.frame().expect("a command has a name");
         let mut reply = Reply::new(Vec::new(), self.proto);
@@ -263,10 +263,13 @@ impl Fixture {
     }
 }
 
-fn find(name: &[u8]) -> &'static Command {
-    crate::all()
-        .find(|command| command.spec.name.as_bytes().eq_ignore_ascii_case(name))
-        .unwrap_or_else(|| panic!("no command {:?}", name.escape_ascii().to_string()))
+/// The command of this name; of a container, the subcommand that the next word names.
+fn find(argv: &[&[u8]]) -> &'static Command {
+    let named = |name: &[u8]| crate::all().find(|c| c.spec.name.as_bytes().eq_ignore_ascii_case(name));
+    argv.get(1)
+        .and_then(|sub| named(&[argv[0], b"|", sub].concat()))
+        .or_else(|| named(argv[0]))
+        .unwrap_or_else(|| panic!("no command {:?}", argv[0].escape_ascii().to_string()))
 }
 
 fn shards_of(keyspace: &Keyspace, spec: &Spec, frame: &holdfast_resp::Frame<'_>) -> ShardSet {

@@ -12,6 +12,9 @@ pub(crate) mod scan;
 mod sort;
 mod ttl;
 
+#[cfg(test)]
+mod tests;
+
 use crate::ctx::Command;
 
 /// The family.

@@ -11,6 +11,9 @@ mod pop;
 mod push;
 mod range;
 
+#[cfg(test)]
+mod tests;
+
 use crate::ctx::Command;
 
 /// The family.

@@ -171,7 +171,7 @@ fn wait_for_source(ctx: &mut Ctx<'_, '_>, timeout_ms: Option<u64>) -> CmdResult 
         return Ok(Outcome::Block(Wait {
             keys: 1..2,
             timeout_ms,
-            on_timeout: TimeoutReply::Null,
+            on_timeout: TimeoutReply::NullArray,
         }));
     }
     ctx.done_null()

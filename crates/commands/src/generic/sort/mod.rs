@@ -6,6 +6,9 @@ mod options;
 mod order;
 mod pattern;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use holdfast_storage::data::Expiry;
