@@ -55,6 +55,8 @@ use file::{Action, Item, Step};
 
 /// How long a late reply is waited for while recording, where the file does not yet say that there is one.
 const RECORD_WAIT: Duration = Duration::from_millis(300);
+/// How long a command is repeated until it gets the reply that is due.
+const UNTIL_PATIENCE: Duration = Duration::from_secs(10);
 const UNTIL_PAUSE: Duration = Duration::from_millis(2);
 /// The connection that asks the server about its state.
 const CONTROL: u32 = 0;
@@ -208,7 +210,7 @@ fn perform(step: &Step, expected: &[String], endpoint: &mut dyn Endpoint) -> Res
         wait_for_blocked(endpoint, before + 1)?;
         return Ok(vec![file::WAITS.to_owned()]);
     }
-    let deadline = Instant::now() + REPLY_TIMEOUT;
+    let deadline = Instant::now() + UNTIL_PATIENCE;
     loop {
         endpoint.send(step.connection, args)?;
         let wanted = replies_wanted(step, expected);

@@ -370,8 +370,12 @@ impl<'a> Driver<'a> {
             .filter(|arg| arg.contains(&b':'))
             .cloned()
             .collect();
+        let parting = oracle
+            .first()
+            .and_then(|oracle| first_difference(subject, oracle))
+            .unwrap_or_default();
         let text = format!(
-            "connection {connection}: {}\n  subject {subject:?}\n  oracle  {oracle_text}\n  {detail}\n{}",
+            "connection {connection}: {}\n  subject {subject:?}\n  oracle  {oracle_text}\n  {parting}{detail}\n{}",
             join_short(args),
             self.history_of(&keys)
         );
@@ -420,6 +424,21 @@ impl<'a> Driver<'a> {
             lines.join("\n")
         )
     }
+}
+
+/// Where two collections part, so that nobody has to compare long lines by eye.
+fn first_difference(subject: &Reply, oracle: &Reply) -> Option<String> {
+    let (left, right) = (subject.elements()?, oracle.elements()?);
+    if left.len() != right.len() {
+        return Some(format!("{} elements / {}", left.len(), right.len()));
+    }
+    let index = left.iter().zip(&right).position(|(left, right)| left != right)?;
+    let around = index.saturating_sub(1)..(index + 2).min(left.len());
+    Some(format!(
+        "they part at element {index}: {:?} / {:?}",
+        &left[around.clone()],
+        &right[around]
+    ))
 }
 
 /// A word or two that say what kind of reply it is: differences of one kind share them.
