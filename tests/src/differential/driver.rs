@@ -375,7 +375,7 @@ impl<'a> Driver<'a> {
             .and_then(|oracle| first_difference(subject, oracle))
             .unwrap_or_default();
         let text = format!(
-            "connection {connection}: {}\n  subject {subject:?}\n  oracle  {oracle_text}\n  {parting}{detail}\n{}",
+            "connection {connection}: {}\n  subject {subject:?}\n  oracle  {oracle_text}\n  {parting}\n  {detail}\n{}",
             join_short(args),
             self.history_of(&keys)
         );
