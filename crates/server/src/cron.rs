@@ -84,18 +84,30 @@ pub fn run(server: &Arc<Server>, row: usize) {
     });
 }
 
-/// Removes expired keys: looks at shard after shard, but only at chunks whose earliest expiry has passed, so it costs
-/// little when nothing is due. Effort 1 to 10 bounds the time of one run to 2.5 .. 25 % of the period.
 fn active_expire(cron: &mut Cron, w: &mut Worker) {
-    const BATCH: usize = 64;
-    let server = Arc::clone(&w.server);
-    if !server.active_expire.load(Ordering::Relaxed) {
+    if !w.server.active_expire.load(Ordering::Relaxed) {
         return;
     }
+    let began = std::time::Instant::now();
+    let complete = remove_expired(cron, w, began);
+    let stats = &w.server.stats;
+    stats
+        .expire_us
+        .fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+    stats
+        .expire_caps
+        .fetch_add(u64::from(!complete), Ordering::Relaxed);
+}
+
+/// Removes expired keys: looks at shard after shard, but only at chunks whose earliest expiry has passed, so it costs
+/// little when nothing is due. Effort 1 to 10 bounds the time of one run to 2.5 .. 25 % of the period. False: the
+/// time was over before the round was.
+fn remove_expired(cron: &mut Cron, w: &mut Worker, began: std::time::Instant) -> bool {
+    const BATCH: usize = 64;
+    let server = Arc::clone(&w.server);
     let effort = server.config.int(Param::ActiveExpireEffort).clamp(1, 10) as u64;
     let hz = server.config.int(Param::Hz).clamp(1, 500) as u64;
     let budget = Duration::from_micros(1_000_000 / hz * effort * 25 / 1000);
-    let began = std::time::Instant::now();
     let shards = server.keyspace.shard_count();
     let mut due: Vec<Box<[u8]>> = Vec::new();
     for _ in 0..shards {
@@ -119,12 +131,13 @@ fn active_expire(cron: &mut Cron, w: &mut Worker) {
                     chunk += 1;
                 }
                 if began.elapsed() > budget {
-                    return;
+                    return false;
                 }
             }
         }
         cron.expire_shard = (shard + 1) % shards;
     }
+    true
 }
 
 /// The databases that have keys with an expiry in a shard.
@@ -141,6 +154,8 @@ fn evict(_: &mut Cron, w: &mut Worker) {
     let used = memory::used();
     let server = Arc::clone(&w.server);
     server.stats.peak_memory.fetch_max(used, Ordering::Relaxed);
+    let over = w.maxmemory > 0 && used > w.maxmemory;
+    server.stats.note_exceeded(over, w.now_ms);
     if w.maxmemory > 0 && w.policy != Policy::NoEviction {
         server.make_room(w);
     }

@@ -67,6 +67,7 @@ pub fn run_locked(
     args: Args<'_>,
     locked: &mut Locked<'_>,
 ) -> Option<Wait> {
+    let began = w.begin_timing();
     let mark = w.reply.mark();
     w.propagation.clear();
     let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
@@ -83,18 +84,23 @@ pub fn run_locked(
         may_block: caller.may_block,
     };
     let result = handler(&mut ctx, args);
+    let failed = result.is_err();
     let wait = match result {
         Ok(Outcome::Done) => None,
         Ok(Outcome::Block(wait)) => Some(wait),
         Err(error) => {
             w.reply.truncate_to(mark);
-            w.reply.error(&error.to_string());
-            w.counters.errors += 1;
+            let text = error.to_string();
+            w.reply.error(&text);
+            w.count_error(text.as_bytes());
             None
         }
     };
     if !w.effects.is_clean() {
         propagate(w, caller.db, args, entry.is(Flags::WRITE));
+    }
+    if wait.is_none() {
+        w.count_call(entry.id, failed, began);
     }
     wait
 }

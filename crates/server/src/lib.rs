@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod cron;
 pub mod execute;
+pub mod info;
 pub mod logging;
 pub mod memory;
 pub mod net;

@@ -91,3 +91,18 @@ pub fn rss() -> u64 {
         .unwrap_or(0);
     pages * 4096
 }
+
+/// The allocator and its version.
+pub const ALLOCATOR: &str = "jemalloc-5.3.0";
+
+/// Memory of the machine in bytes.
+pub fn of_machine() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kilobytes: u64 = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    kilobytes * 1024
+}

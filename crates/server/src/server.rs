@@ -83,6 +83,8 @@ pub struct Server {
     pub started: Instant,
     /// Unix ms of the start.
     pub started_ms: i64,
+    /// Bytes in use when it had just been made.
+    pub startup_memory: u64,
     /// Number of workers.
     pub threads: usize,
     /// Ends everything when cancelled.
@@ -110,7 +112,7 @@ impl Server {
         let (reclaim, garbage) = Reclaim::new();
         let databases = config.int(Param::Databases) as u32;
         let log = ReplicationLog::new(UNREAD_LOG);
-        let server = Self {
+        let mut server = Self {
             keyspace: Keyspace::new(databases, Keyspace::SHARDS),
             log,
             clients: Clients::default(),
@@ -122,6 +124,7 @@ impl Server {
             repl_id: hex40(),
             started: Instant::now(),
             started_ms: unix_ms(),
+            startup_memory: 0,
             threads,
             shutdown: CancellationToken::new(),
             active_expire: AtomicBool::new(true),
@@ -135,6 +138,9 @@ impl Server {
             output_crowded: AtomicBool::new(false),
             config,
         };
+        // What this thread has made so far is in use as long as the server is.
+        memory::publish(threads + EXTRA_ROWS - 1);
+        server.startup_memory = memory::used();
         (Arc::new(server), garbage)
     }
 
@@ -353,6 +359,7 @@ impl Server {
             return true;
         }
         if w.policy == Policy::NoEviction {
+            self.stats.note_exceeded(true, w.now_ms);
             return false;
         }
         self.evicting.store(true, Ordering::Relaxed);
@@ -369,6 +376,7 @@ impl Server {
             if round.is_multiple_of(16) && limit_us.is_some_and(|us| began.elapsed().as_micros() as u64 > us)
             {
                 // Over the time: the command may go on, the next one will evict further.
+                self.stats.note_exceeded(true, w.now_ms);
                 done = true;
                 break;
             }

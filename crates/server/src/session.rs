@@ -79,6 +79,9 @@ pub struct Watching {
 /// Commands that are looked at before the first of them runs.
 const LOOK_AHEAD: usize = 32;
 
+/// Within a pipeline the time of every so many commands is taken.
+const TIME_EVERY: u32 = 16;
+
 /// What is known of a command before it runs.
 #[derive(Debug)]
 struct Plan {
@@ -205,6 +208,7 @@ impl Session {
         for hash in plans.iter().filter_map(|p| p.hash) {
             keyspace.prefetch_entry(self.db, hash);
         }
+        w.time_every = TIME_EVERY;
         for (i, plan) in plans.into_iter().enumerate() {
             let (frame, end) = scratch.frame(whole, i);
             *input = &whole[end..];
@@ -219,6 +223,7 @@ impl Session {
 
     /// Executes one command, or queues it inside MULTI.
     pub fn execute(&mut self, frame: Frame<'_>, w: &mut Worker) -> Flow {
+        w.time_every = 1;
         self.execute_planned(
             frame,
             Plan {
@@ -262,24 +267,28 @@ impl Session {
         }
         self.client.last_command.store(entry.id, Ordering::Relaxed);
         if !self.authenticated && !entry.is(Flags::NO_AUTH) {
-            return self.reject(w, "NOAUTH Authentication required.");
+            return self.refuse(entry, w, "NOAUTH Authentication required.");
         }
         if self.server.is_protected(entry, &self.client) {
-            return self.reject(w, &protected_text(entry));
+            return self.refuse(entry, w, &protected_text(entry));
         }
         if w.maxmemory > 0 && !self.server.make_room(w) && self.needs_memory(entry) {
-            return self.refuse(entry, w, "OOM command not allowed when used memory > 'maxmemory'.");
+            return self.refuse(
+                entry,
+                w,
+                "OOM command not allowed when used memory > 'maxmemory'.",
+            );
         }
         if self.proto == Proto::Resp2 && self.subscriptions() > 0 && !allowed_when_subscribed(entry) {
             let text = format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
                 String::from_utf8_lossy(frame.name()).to_lowercase()
             );
-            return self.reject(w, &text);
+            return self.refuse(entry, w, &text);
         }
         if self.multi.is_some() && !runs_inside_multi(entry) {
             if entry.is(Flags::NO_MULTI) {
-                return self.reject(w, "ERR Command not allowed inside a transaction");
+                return self.refuse(entry, w, "ERR Command not allowed inside a transaction");
             }
             return self.enqueue(entry, frame, w);
         }
@@ -359,6 +368,7 @@ impl Session {
         w: &mut Worker,
         locked: Option<&mut holdfast_storage::keyspace::Locked<'_>>,
     ) -> Flow {
+        let began = w.begin_timing();
         let mark = w.reply.mark();
         let mut call = Call {
             session: self,
@@ -366,12 +376,14 @@ impl Session {
             entry,
             locked,
         };
-        match handler(&mut call, args) {
+        let result = handler(&mut call, args);
+        w.count_call(entry.id, result.is_err(), began);
+        match result {
             Ok(flow) => flow,
             Err(ServerError(error)) => {
                 w.reply.truncate_to(mark);
                 w.reply.error_bytes(error.as_bytes());
-                w.counters.errors += 1;
+                w.count_error(error.as_bytes());
                 Flow::Continue
             }
         }
@@ -388,7 +400,7 @@ impl Session {
     /// Answers with an error; inside MULTI, EXEC will refuse.
     pub fn reject(&mut self, w: &mut Worker, text: &str) -> Flow {
         w.reply.error(text);
-        w.counters.errors += 1;
+        w.count_error(text.as_bytes());
         if let Some(multi) = &mut self.multi {
             multi.aborted = true;
         }
@@ -397,18 +409,23 @@ impl Session {
 
     /// Like [`Session::reject`], for a known command: a refused EXEC ends the transaction.
     fn refuse(&mut self, entry: &Entry, w: &mut Worker, text: &str) -> Flow {
+        w.server.stats.command(w.id, entry.id).reject();
         if entry.spec.name != "exec" || self.multi.is_none() {
             return self.reject(w, text);
         }
         self.discard();
         let reason = text.strip_prefix("ERR ").unwrap_or(text);
-        self.reject(w, &format!("EXECABORT Transaction discarded because of: {reason}"))
+        self.reject(
+            w,
+            &format!("EXECABORT Transaction discarded because of: {reason}"),
+        )
     }
 
     /// True if the command may use more memory; EXEC does if a queued command does.
     fn needs_memory(&self, entry: &Entry) -> bool {
         let queued = self.multi.iter().flat_map(|m| &m.queue);
-        entry.is(Flags::DENYOOM) || (entry.spec.name == "exec" && queued.into_iter().any(|(e, _)| e.is(Flags::DENYOOM)))
+        entry.is(Flags::DENYOOM)
+            || (entry.spec.name == "exec" && queued.into_iter().any(|(e, _)| e.is(Flags::DENYOOM)))
     }
 
     fn enqueue(&mut self, entry: &'static Entry, frame: Frame<'_>, w: &mut Worker) -> Flow {

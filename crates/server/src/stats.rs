@@ -1,6 +1,12 @@
 //! Counters. Each thread adds to a row of its own, so counting never makes threads meet; INFO sums the rows.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::registry::Registry;
 
 macro_rules! counters {
     ($($(#[$m:meta])* $name:ident),* $(,)?) => {
@@ -61,10 +67,94 @@ counters! {
     lazyfreed,
 }
 
+/// What one thread has counted for one command. Nobody else adds to it, so plain loads and stores do.
+#[derive(Debug, Default)]
+pub struct CommandRow {
+    calls: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+    timed: AtomicU64,
+    nanos: AtomicU64,
+}
+
+/// A command's counters of all threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandTotal {
+    /// Executions.
+    pub calls: u64,
+    /// Refusals before it was executed.
+    pub rejected: u64,
+    /// Executions that answered with an error.
+    pub failed: u64,
+    /// Executions whose time was taken.
+    pub timed: u64,
+    /// Time of those, in ns.
+    pub nanos: u64,
+}
+
+impl CommandTotal {
+    /// Time of all executions in us, as far as it can be told from those whose time was taken.
+    pub fn usec(&self) -> u64 {
+        let nanos = u128::from(self.nanos) * u128::from(self.calls);
+        (nanos.checked_div(u128::from(self.timed)).unwrap_or(0) / 1000) as u64
+    }
+}
+
+impl CommandRow {
+    /// One execution.
+    #[inline]
+    pub fn call(&self, failed: bool, time: Option<Duration>) {
+        bump(&self.calls, 1);
+        if failed {
+            bump(&self.failed, 1);
+        }
+        if let Some(time) = time {
+            bump(&self.timed, 1);
+            bump(&self.nanos, time.as_nanos() as u64);
+        }
+    }
+
+    /// One refusal.
+    pub fn reject(&self) {
+        bump(&self.rejected, 1);
+    }
+
+    fn cells(&self) -> [&AtomicU64; 5] {
+        [
+            &self.calls,
+            &self.rejected,
+            &self.failed,
+            &self.timed,
+            &self.nanos,
+        ]
+    }
+}
+
+#[inline]
+fn bump(cell: &AtomicU64, by: u64) {
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}
+
+/// Error replies of one thread by code word.
+type Errors = Mutex<BTreeMap<Box<str>, u64>>;
+
+/// Code words that a thread tells apart at most: clients of DEBUG ERROR and scripts can make up any number.
+const MOST_ERROR_CODES: usize = 128;
+
 /// All rows.
 #[derive(Debug)]
 pub struct Stats {
     rows: Box<[Row]>,
+    commands: Box<[Box<[CommandRow]>]>,
+    errors: Box<[Errors]>,
+    /// Time spent on removing expired keys in the background, in us.
+    pub expire_us: AtomicU64,
+    /// How often that was ended because it took too long.
+    pub expire_caps: AtomicU64,
+    /// Time over `maxmemory` that has ended, in ms.
+    exceeded_ms: AtomicU64,
+    /// Unix ms since when memory is over `maxmemory`, 0 if it is not.
+    exceeded_since_ms: AtomicI64,
     /// Highest `used_memory` seen.
     pub peak_memory: AtomicU64,
     /// Changes since the last save.
@@ -76,6 +166,18 @@ impl Stats {
     pub fn new(rows: usize) -> Self {
         Self {
             rows: (0..rows).map(|_| Row::default()).collect(),
+            commands: (0..rows)
+                .map(|_| {
+                    (0..Registry::get().count())
+                        .map(|_| CommandRow::default())
+                        .collect()
+                })
+                .collect(),
+            errors: (0..rows).map(|_| Errors::default()).collect(),
+            expire_us: AtomicU64::new(0),
+            expire_caps: AtomicU64::new(0),
+            exceeded_ms: AtomicU64::new(0),
+            exceeded_since_ms: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
             dirty_base: AtomicI64::new(0),
         }
@@ -84,6 +186,74 @@ impl Stats {
     /// Moves counts into a thread's row.
     pub fn add(&self, row: usize, counters: &mut Counters) {
         self.rows[row].add(counters);
+    }
+
+    /// The counters of a command in a thread's row; only that thread may add.
+    #[inline]
+    pub fn command(&self, row: usize, id: usize) -> &CommandRow {
+        &self.commands[row][id]
+    }
+
+    /// A command's counters of all threads.
+    pub fn command_total(&self, id: usize) -> CommandTotal {
+        let mut sums = [0; 5];
+        for row in &self.commands {
+            for (sum, cell) in sums.iter_mut().zip(row[id].cells()) {
+                *sum += cell.load(Ordering::Relaxed);
+            }
+        }
+        let [calls, rejected, failed, timed, nanos] = sums;
+        CommandTotal {
+            calls,
+            rejected,
+            failed,
+            timed,
+            nanos,
+        }
+    }
+
+    /// Counts an error reply by its code word.
+    pub fn note_error(&self, row: usize, text: &[u8]) {
+        let code = text.split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
+        let code = String::from_utf8_lossy(&code[..code.len().min(32)]);
+        let mut errors = self.errors[row].lock();
+        if let Some(count) = errors.get_mut(&*code) {
+            *count += 1;
+        } else if errors.len() < MOST_ERROR_CODES {
+            errors.insert(code.into(), 1);
+        }
+    }
+
+    /// Error replies of all threads by code word.
+    pub fn error_totals(&self) -> BTreeMap<Box<str>, u64> {
+        let mut totals = BTreeMap::new();
+        for row in &self.errors {
+            for (code, count) in row.lock().iter() {
+                *totals.entry(code.clone()).or_default() += count;
+            }
+        }
+        totals
+    }
+
+    /// Notes whether memory is over `maxmemory` now.
+    pub fn note_exceeded(&self, over: bool, now_ms: i64) {
+        let since = self.exceeded_since_ms.load(Ordering::Relaxed);
+        if over && since == 0 {
+            self.exceeded_since_ms.store(now_ms, Ordering::Relaxed);
+        } else if !over && since != 0 {
+            self.exceeded_since_ms.store(0, Ordering::Relaxed);
+            self.exceeded_ms
+                .fetch_add((now_ms - since).max(0) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Time over `maxmemory` in ms: in all, and since it began if it still is.
+    pub fn exceeded_ms(&self, now_ms: i64) -> (u64, u64) {
+        let current = match self.exceeded_since_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            since => (now_ms - since).max(0) as u64,
+        };
+        (self.exceeded_ms.load(Ordering::Relaxed) + current, current)
     }
 
     /// The sums.
@@ -96,5 +266,10 @@ impl Stats {
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
         self.rows.iter().for_each(Row::reset);
+        let cells = self.commands.iter().flatten().flat_map(CommandRow::cells);
+        for cell in cells.chain([&self.expire_us, &self.expire_caps, &self.exceeded_ms]) {
+            cell.store(0, Ordering::Relaxed);
+        }
+        self.errors.iter().for_each(|errors| errors.lock().clear());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use holdfast_commands::ctx::Propagation;
 use holdfast_commands::limits::Limits;
@@ -57,6 +58,10 @@ pub struct Worker {
     pub pool: Pool,
     /// Counters not yet added to the server's.
     pub counters: Counters,
+    /// The time of every n-th command is taken: 1 while commands come one by one, more within a pipeline, where reading
+    /// the clock twice would weigh.
+    pub time_every: u32,
+    untimed: u32,
     settings_version: Option<u64>,
 }
 
@@ -86,6 +91,8 @@ impl Worker {
             policy: Policy::NoEviction,
             pool: Pool::default(),
             counters: Counters::default(),
+            time_every: 1,
+            untimed: 0,
             settings_version: None,
         };
         w.begin_batch();
@@ -115,6 +122,32 @@ impl Worker {
             self.settings_version = Some(version);
             Arc::clone(&self.server).copy_settings(self);
         }
+    }
+
+    /// The clock, if the time of the next command is to be taken.
+    #[inline]
+    pub fn begin_timing(&mut self) -> Option<Instant> {
+        self.untimed += 1;
+        if self.untimed < self.time_every {
+            return None;
+        }
+        self.untimed = 0;
+        Some(Instant::now())
+    }
+
+    /// Counts an execution of the command with this id.
+    #[inline]
+    pub fn count_call(&self, id: usize, failed: bool, began: Option<Instant>) {
+        self.server
+            .stats
+            .command(self.id, id)
+            .call(failed, began.map(|began| began.elapsed()));
+    }
+
+    /// Counts an error reply.
+    pub fn count_error(&mut self, text: &[u8]) {
+        self.counters.errors += 1;
+        self.server.stats.note_error(self.id, text);
     }
 
     /// Adds the counters to the server's.

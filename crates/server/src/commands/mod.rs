@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod connection;
 mod debug;
+mod info;
 mod process;
 mod pubsub;
 mod transactions;
@@ -103,6 +104,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         config::COMMANDS,
         connection::COMMANDS,
         debug::COMMANDS,
+        info::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
         transactions::COMMANDS,

@@ -41,7 +41,7 @@ pub(super) fn log(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 
 pub(super) fn error(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     call.w.reply.error_bytes(args.get(2));
-    call.w.counters.errors += 1;
+    call.w.count_error(args.get(2));
     DONE
 }
 
@@ -84,7 +84,9 @@ pub(super) fn config_rewrite(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResu
         Err(e) => {
             let reason = e.to_string();
             let reason = reason.trim_start_matches("ERR ");
-            Err(ServerError(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {reason}")))
+            Err(ServerError(format!(
+                "ERR CONFIG-REWRITE-FORCE-ALL failed: {reason}"
+            )))
         }
     }
 }
