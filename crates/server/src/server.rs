@@ -101,6 +101,7 @@ pub struct Server {
     pub listeners: OnceLock<tokio::sync::mpsc::UnboundedSender<RebindReply>>,
     pause_until_ms: AtomicI64,
     pause_all: AtomicBool,
+    attack_logged_ms: AtomicI64,
     evicting: AtomicBool,
     /// Set by the cron job that sums up the output of all clients.
     pub output_crowded: AtomicBool,
@@ -134,6 +135,7 @@ impl Server {
             listeners: OnceLock::new(),
             pause_until_ms: AtomicI64::new(0),
             pause_all: AtomicBool::new(false),
+            attack_logged_ms: AtomicI64::new(0),
             evicting: AtomicBool::new(false),
             output_crowded: AtomicBool::new(false),
             config,
@@ -299,6 +301,19 @@ impl Server {
     /// True while the output of all clients together is so large that each gets only a small share.
     pub fn is_output_crowded(&self) -> bool {
         self.output_crowded.load(Ordering::Relaxed)
+    }
+
+    /// Tells the operator, once a minute at most, that a client speaks HTTP.
+    pub fn warn_of_attack(&self, client: &Client) {
+        const EVERY_MS: i64 = 60_000;
+        let (now, last) = (self.now_ms(), &self.attack_logged_ms);
+        if now - last.load(Ordering::Relaxed) > EVERY_MS {
+            last.store(now, Ordering::Relaxed);
+            tracing::warn!(
+                addr = client.addr,
+                "Possible SECURITY ATTACK: a client sends POST or Host:, as a browser does that is made to talk to this port (cross protocol scripting). Connection closed."
+            );
+        }
     }
 
     // ---- CLIENT PAUSE ----

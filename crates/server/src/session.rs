@@ -253,19 +253,26 @@ impl Session {
         w.counters.commands += 1;
         let entry = match plan.found {
             Ok(entry) => entry,
-            Err(LookupError::Unknown) => return self.reject(w, &unknown_command(&frame)),
+            Err(LookupError::Unknown) if is_http(frame.name()) => {
+                self.server.warn_of_attack(&self.client);
+                // Whatever the request has provoked is of no use to a browser: nothing is sent back.
+                w.reply.clear();
+                return Flow::Close;
+            }
+            Err(LookupError::Unknown) => {
+                self.note_command(usize::MAX);
+                return self.reject(w, unknown_command(&frame));
+            }
             Err(LookupError::UnknownSub(container)) => {
-                return self.reject(
-                    w,
-                    &unknown_subcommand(container, frame.get(1).unwrap_or_default()),
-                );
+                self.note_command(usize::MAX);
+                return self.reject(w, unknown_subcommand(container, frame.get(1).unwrap_or_default()));
             }
         };
+        self.note_command(entry.id);
         if !entry.spec.arity_ok(frame.len()) {
             let text = format!("ERR wrong number of arguments for '{}' command", entry.spec.name);
             return self.refuse(entry, w, &text);
         }
-        self.client.last_command.store(entry.id, Ordering::Relaxed);
         if !self.authenticated && !entry.is(Flags::NO_AUTH) {
             return self.refuse(entry, w, "NOAUTH Authentication required.");
         }
@@ -398,34 +405,38 @@ impl Session {
     }
 
     /// Answers with an error; inside MULTI, EXEC will refuse.
-    pub fn reject(&mut self, w: &mut Worker, text: &str) -> Flow {
-        w.reply.error(text);
-        w.count_error(text.as_bytes());
+    pub fn reject(&mut self, w: &mut Worker, text: impl AsRef<[u8]>) -> Flow {
+        w.reply.error_bytes(text.as_ref());
+        w.count_error(text.as_ref());
         if let Some(multi) = &mut self.multi {
             multi.aborted = true;
         }
         Flow::Continue
     }
 
-    /// Like [`Session::reject`], for a known command: a refused EXEC ends the transaction.
+    /// Answers a known command with an error. An EXEC that may not run ends its transaction.
     fn refuse(&mut self, entry: &Entry, w: &mut Worker, text: &str) -> Flow {
         w.server.stats.command(w.id, entry.id).reject();
-        if entry.spec.name != "exec" || self.multi.is_none() {
+        if entry.spec.name != "exec" {
             return self.reject(w, text);
         }
         self.discard();
-        let reason = text.strip_prefix("ERR ").unwrap_or(text);
-        self.reject(
-            w,
-            &format!("EXECABORT Transaction discarded because of: {reason}"),
-        )
+        let text = text.strip_prefix("ERR ").unwrap_or(text);
+        self.reject(w, format!("EXECABORT Transaction discarded because of: {text}"))
     }
 
-    /// True if the command may use more memory; EXEC does if a queued command does.
+    /// True for commands that are refused while there is no room: those that may take memory, whatever would be queued,
+    /// and an EXEC of such commands.
     fn needs_memory(&self, entry: &Entry) -> bool {
-        let queued = self.multi.iter().flat_map(|m| &m.queue);
-        entry.is(Flags::DENYOOM)
-            || (entry.spec.name == "exec" && queued.into_iter().any(|(e, _)| e.is(Flags::DENYOOM)))
+        match &self.multi {
+            Some(multi) if entry.spec.name == "exec" => multi.queue.iter().any(|(e, _)| e.is(Flags::DENYOOM)),
+            Some(_) => !runs_inside_multi(entry),
+            None => entry.is(Flags::DENYOOM),
+        }
+    }
+
+    fn note_command(&self, id: usize) {
+        self.client.last_command.store(id, Ordering::Relaxed);
     }
 
     fn enqueue(&mut self, entry: &'static Entry, frame: Frame<'_>, w: &mut Worker) -> Flow {
@@ -576,27 +587,40 @@ fn protected_text(entry: &Entry) -> String {
     )
 }
 
-/// Redis's text: the name and the first arguments, 128 bytes at most of each part.
-fn unknown_command(frame: &Frame<'_>) -> String {
-    const MOST: usize = 128;
-    let text = |b: &[u8], most: usize| String::from_utf8_lossy(&b[..b.len().min(most)]).into_owned();
-    let mut args = String::new();
-    for arg in frame.iter().skip(1) {
-        if args.len() >= MOST {
-            break;
-        }
-        args.push_str(&format!("'{}' ", text(arg, MOST - args.len())));
-    }
-    format!(
-        "ERR unknown command '{}', with args beginning with: {args}",
-        text(frame.name(), MOST)
-    )
+/// A request line of HTTP: somebody makes a browser talk to this port.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
-fn unknown_subcommand(container: &str, sub: &[u8]) -> String {
-    let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
-    format!(
-        "ERR unknown subcommand '{sub}'. Try {} HELP.",
-        container.to_uppercase()
-    )
+/// Redis's text: the name and the first arguments, 128 bytes at most of each part, none of them beyond a NUL.
+fn unknown_command(frame: &Frame<'_>) -> Vec<u8> {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(shown(frame.name(), SHOWN));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let before = text.len();
+    for arg in frame.iter().skip(1) {
+        let args = text.len() - before;
+        if args >= SHOWN {
+            break;
+        }
+        text.push(b'\'');
+        text.extend_from_slice(shown(arg, SHOWN - args));
+        text.extend_from_slice(b"' ");
+    }
+    text
+}
+
+fn unknown_subcommand(container: &str, sub: &[u8]) -> Vec<u8> {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(shown(sub, SHOWN));
+    text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
+    text
+}
+
+/// Bytes of a client's words that an error repeats.
+const SHOWN: usize = 128;
+
+fn shown(word: &[u8], most: usize) -> &[u8] {
+    let word = word.split(|&b| b == 0).next().unwrap_or_default();
+    &word[..word.len().min(most)]
 }

@@ -146,7 +146,7 @@ fn get(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 
 fn set(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if !args.len().is_multiple_of(2) {
-        return Err(CmdError::Arity("config|set").into());
+        return Err(CmdError::Syntax.into());
     }
     let pairs: Vec<(&[u8], &[u8])> = args.pairs(2).collect();
     let server = Arc::clone(&call.session.server);
