@@ -167,7 +167,14 @@ fn apply_fallible(server: &Server, changed: &[Param]) -> Result<(), (Param, Stri
     for &param in changed {
         match param {
             Param::Maxclients => startup::allow_clients(&server.config).map_err(|e| (param, e))?,
-            Param::Port | Param::Bind => server.rebind().map_err(|e| (param, e))?,
+            Param::Port | Param::Bind => server.rebind().map_err(|e| {
+                tracing::warn!("{e}");
+                let text = match param {
+                    Param::Port => "Unable to listen on this port. Check server logs.",
+                    _ => "Failed to bind to specified addresses.", // bind, the only other one here
+                };
+                (param, text.to_owned())
+            })?,
             _ => {} // whatever needs nothing, or cannot fail
         }
     }

@@ -242,7 +242,15 @@ fn confirm(reply: &mut Reply, what: &str, name: Option<&[u8]>, count: usize) {
     reply.int(count as i64);
 }
 
+/// Confirmations are messages: they are sent although CLIENT REPLY turns replies off.
+fn send_if_muted(call: &mut Call<'_, '_>, from: usize) {
+    if call.session.replies != Replies::On && call.locked.is_none() {
+        call.session.client.send(&call.w.reply.as_bytes()[from..]);
+    }
+}
+
 fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
+    let from = call.w.reply.len();
     for name in args.from(1) {
         (kind.add)(call.session, name);
         confirm(
@@ -252,11 +260,13 @@ fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResu
             call.session.subscriptions(),
         );
     }
+    send_if_muted(call, from);
     call.session.note_subscriptions();
     Ok(Flow::Continue)
 }
 
 fn unsubscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
+    let from = call.w.reply.len();
     let names: Vec<Box<[u8]>> = if args.len() > 1 {
         args.from(1).map(Box::from).collect()
     } else {
@@ -279,6 +289,7 @@ fn unsubscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerRe
             call.session.subscriptions(),
         );
     }
+    send_if_muted(call, from);
     call.session.note_subscriptions();
     Ok(Flow::Continue)
 }
