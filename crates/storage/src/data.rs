@@ -387,29 +387,33 @@ impl<'a, 'k> Data<'a, 'k> {
 
     /// A collection to change, if the key exists.
     pub fn edit<'d, T: Collection>(&'d mut self, key: &'d [u8]) -> Result<Option<Edit<'d, T>>, WrongType> {
-        match self.get_for_write(key) {
-            None => return Ok(None),
-            Some(v) if v.kind() == T::KIND => {}
-            Some(_) => return Err(WrongType),
-        }
-        let found = self.find(key);
-        Ok(found.map(|(s, pos)| self.guard(s, pos, key, false)))
+        let Some((s, pos)) = self.find(key) else {
+            return Ok(None);
+        };
+        self.check_kind::<T>(s, pos)?;
+        Ok(Some(self.guard(s, pos, key, false)))
     }
 
     /// A collection to change; an empty one if the key does not exist. If it stays empty, no key comes into being.
     pub fn edit_or_create<'d, T: Collection>(&'d mut self, key: &'d [u8]) -> Result<Edit<'d, T>, WrongType> {
-        match self.get_for_write(key) {
+        match self.find(key) {
             None => {
                 let (s, pos) = self.insert_entry(self.db, key, T::empty().into_value(), None);
                 Ok(self.guard(s, pos, key, true))
             }
-            Some(v) if v.kind() == T::KIND => {
-                let (s, pos) = self
-                    .find(key)
-                    .expect("found a moment ago, under the same lock and time");
+            Some((s, pos)) => {
+                self.check_kind::<T>(s, pos)?;
                 Ok(self.guard(s, pos, key, false))
             }
-            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// Notes the access and checks the type of what is about to be changed.
+    #[inline]
+    fn check_kind<T: Collection>(&mut self, s: u16, pos: Pos) -> Result<(), WrongType> {
+        match self.lend(s, pos) {
+            Some(v) if v.kind() == T::KIND => Ok(()),
+            Some(_) | None => Err(WrongType),
         }
     }
 
