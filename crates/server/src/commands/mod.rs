@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod debug;
 mod info;
+mod memory;
 mod process;
 mod pubsub;
 mod transactions;
@@ -90,6 +91,19 @@ impl Call<'_, '_> {
             }
         }
     }
+
+    /// Runs `f` with the shard of `key` locked.
+    pub fn with_key<R>(&mut self, key: &[u8], f: impl FnOnce(&mut Locked<'_>, &mut Worker) -> R) -> R {
+        match &mut self.locked {
+            Some(locked) => f(locked, self.w),
+            None => {
+                let server = Arc::clone(&self.session.server);
+                let shard = server.keyspace.shard_of(server.keyspace.hash(key).slot);
+                let mut locked = server.keyspace.lock_one(shard);
+                f(&mut locked, self.w)
+            }
+        }
+    }
 }
 
 /// Every command of the server, by family.
@@ -105,6 +119,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         connection::COMMANDS,
         debug::COMMANDS,
         info::COMMANDS,
+        memory::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
         transactions::COMMANDS,

@@ -19,7 +19,7 @@ fn with_entry<R>(
     f: impl FnOnce(&Entry, i64) -> Result<R, ServerError>,
 ) -> Result<R, ServerError> {
     let db = call.session.db;
-    call.with_all(|locked, w| {
+    call.with_key(args.get(2), |locked, w| {
         let now_ms = w.now_ms;
         let mut data = Data::new(locked, db, now_ms, &mut w.effects, &mut w.rng);
         match data.peek_entry(args.get(2)) {

@@ -72,7 +72,7 @@ pub(super) fn of_database(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResu
 
 pub(super) fn of_value(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let db = call.session.db;
-    let len = call.with_all(|locked, w| {
+    let len = call.with_key(args.get(2), |locked, w| {
         let mut data = Data::new(locked, db, w.now_ms, &mut w.effects, &mut w.rng);
         let value = data.peek(args.get(2)).ok_or(CmdError::NoSuchKey)?;
         let len = match value {
