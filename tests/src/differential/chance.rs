@@ -1,6 +1,6 @@
 //! Commands whose reply is left to chance: the subject chooses, the oracle says whether the choice was possible.
 //!
-//! SORT is prepared for in the same way. For SPOP the oracle then loses the same members, so that both stay equal.
+//! For SPOP the oracle then loses the same members, so that both stay equal.
 
 use crate::reply::Reply;
 
@@ -18,8 +18,6 @@ pub struct Check {
 enum CheckKind {
     /// SCARD, then SREM of the popped members.
     Popped { members: usize, wanted: Option<i64> },
-    /// Something harmless, then the original, whose reply is compared as ever.
-    Prepared,
     /// The original, then one membership command.
     Picked {
         picked: Vec<Reply>,
@@ -28,39 +26,12 @@ enum CheckKind {
     },
 }
 
-/// Whether the subject must have answered before the oracle can be asked.
-pub fn needs_reply_first(args: &[Vec<u8>]) -> bool {
-    let sorts = args
-        .first()
-        .is_some_and(|name| name.to_ascii_uppercase().starts_with(b"SORT"));
-    sorts || super::stream::is_left_to_chance(args)
-}
-
 /// How to check the subject's reply; `None` when the original is simply to be mirrored: errors, nulls, empty replies
 /// and every command that has nothing to do with chance.
 pub fn check(args: &[Vec<u8>], subject: &Reply) -> Option<Check> {
     let name = args.first()?.to_ascii_uppercase();
     let picked = picked_bytes(subject);
     match name.as_slice() {
-        // redis-server's SORT takes an error number that another command left behind for its own; a command that parses
-        // a number without error clears it.
-        b"SORT" | b"SORT_RO" if *subject != Reply::Simple(b"QUEUED".to_vec()) => {
-            let clearing = [
-                "GEOSEARCH",
-                "no-such-key",
-                "FROMLONLAT",
-                "1",
-                "1",
-                "BYRADIUS",
-                "1",
-                "m",
-            ];
-            let clearing = clearing.map(|word| word.as_bytes().to_vec()).to_vec();
-            Some(Check {
-                commands: vec![clearing, args.to_vec()],
-                kind: CheckKind::Prepared,
-            })
-        }
         b"SPOP" => popped(args, &picked?),
         b"SRANDMEMBER" => picked_check(args, subject, |key, names| {
             cmd("SMISMEMBER").arg(key).args(names).0
@@ -173,18 +144,12 @@ fn split_pairs(args: &[Vec<u8>], subject: &Reply) -> Option<(Vec<Reply>, Option<
 }
 
 impl Check {
-    /// Whether the last answer is simply to be compared with the subject's reply.
-    pub fn is_comparison(&self) -> bool {
-        matches!(self.kind, CheckKind::Prepared)
-    }
-
     /// Judges the oracle's answers to [`Check::commands`].
     ///
     /// # Errors
     /// What is wrong with the subject's choice.
     pub fn judge(&self, subject: &Reply, answers: &[Reply]) -> Result<(), String> {
         match &self.kind {
-            CheckKind::Prepared => Ok(()),
             CheckKind::Popped { members, wanted } => {
                 let numbers: Vec<_> = answers.iter().filter_map(Reply::integer).collect();
                 let [cardinality, removed] = numbers[..] else {

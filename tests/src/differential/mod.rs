@@ -1,7 +1,7 @@
 //! Random command streams to subject and oracle, every reply compared.
 //!
 //! [`stream`] makes the commands of a seed from [`pool`] and [`families`]; [`driver`] sends them in batches to both
-//! servers and compares by the rules of [`replies`], [`chance`] and [`state`]; [`explained`] lists the differences that
+//! servers and compares by the rules of [`replies`], [`chance`] and `state`; [`explained`] lists the differences that
 //! are meant; [`minimise`] shortens what shows another.
 
 pub mod chance;

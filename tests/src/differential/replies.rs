@@ -1,6 +1,6 @@
 //! What it means for two replies to be the same, command by command.
 //!
-//! Most replies must be equal byte by byte. The others have a [`Rule`] of their own.
+//! Most replies must be equal byte by byte. The others have a rule of their own.
 
 use super::explained::Reason;
 use crate::reply::Reply;
