@@ -293,14 +293,14 @@ impl Session {
             );
             return self.refuse(entry, w, &text);
         }
+        if self.server.pauses(entry, self.multi.as_ref()) {
+            return Flow::Paused(frame.to_owned());
+        }
         if self.multi.is_some() && !runs_inside_multi(entry) {
             if entry.is(Flags::NO_MULTI) {
                 return self.refuse(entry, w, "ERR Command not allowed inside a transaction");
             }
             return self.enqueue(entry, frame, w);
-        }
-        if self.server.pauses(entry, self.multi.as_ref()) {
-            return Flow::Paused(frame.to_owned());
         }
         self.run(entry, frame, plan.hash, w)
     }
