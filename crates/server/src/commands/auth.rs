@@ -159,7 +159,7 @@ fn hello(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     }
     if !call.session.authenticated {
         return Err(ServerError::new(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
     }
     if let Some(name) = name {
