@@ -91,6 +91,10 @@ fn bitcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         2 => text.with(bitops::count),
         4 | 5 => {
             let (start, end) = (args.int(2)?, args.int(3)?);
+            if start < 0 && end < 0 && start > end {
+                // Redis sees that nothing is counted before it reads the unit.
+                return ctx.done_int(0);
+            }
             let unit = unit(args, 4)?;
             text.with(|text| bitops::count_range(text, start, end, unit))
         }
@@ -158,6 +162,7 @@ mod tests {
             ("BITCOUNT s 0", SYNTAX),
             ("BITCOUNT s a b FOO", NOT_INT),
             ("BITCOUNT s 0 1 FOO", SYNTAX),
+            ("BITCOUNT s -1 -8 FOO", ":0"),
             ("BITCOUNT s 0 1 BIT x", SYNTAX),
             ("ZADD z 1 m", ":1"),
             ("BITCOUNT z 0", WRONG_TYPE),

@@ -8,7 +8,7 @@ use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
 use holdfast_resp::Proto;
 
-use super::{Call, ServerCommand, ServerResult};
+use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::registry::Run;
 use crate::session::Flow;
 
@@ -87,6 +87,11 @@ fn echo(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 
 fn select(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let db = args.int(1)?;
+    if i32::try_from(db).is_err() {
+        return Err(ServerError::new(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
     if !(0..i64::from(call.session.server.keyspace.databases())).contains(&db) {
         return Err(CmdError::DbIndex.into());
     }
