@@ -8,6 +8,7 @@
 //! Order of locks: shards, then the queues. Whoever holds all shards of a waiter's keys decides its fate alone.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -46,11 +47,31 @@ pub struct Waiter {
     pub muted: bool,
     /// For which keys.
     keys: Vec<Box<[u8]>>,
+    /// Indices of the arguments that are these keys.
+    key_arguments: Range<usize>,
     shards: ShardSet,
     done: AtomicBool,
 }
 
 impl Waiter {
+    /// The command with this key in the place of each of its keys: a client that waits for several is served from the
+    /// first one that was written to, whatever has come to the others meanwhile. None: it has but one key, or one for
+    /// each of which there is another argument (XREAD).
+    fn only(&self, key: &[u8]) -> Option<OwnedFrame> {
+        if self.keys.len() < 2 || self.entry.spec.group == Group::Stream {
+            return None;
+        }
+        let arguments = self.frame.frame()?.iter().enumerate();
+        let words = arguments.map(|(i, word)| {
+            if self.key_arguments.contains(&i) {
+                key
+            } else {
+                word
+            }
+        });
+        Some(OwnedFrame::from_args(words))
+    }
+
     /// True once it has been served or cancelled.
     pub fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
@@ -128,6 +149,7 @@ impl Blocking {
             on_timeout: wait.on_timeout,
             muted,
             keys,
+            key_arguments: wait.keys.clone(),
             shards: execute::shards_of(keyspace, entry, &args.frame()),
             done: AtomicBool::new(false),
         });
@@ -227,7 +249,8 @@ pub fn serve_ready(w: &mut Worker) {
             if waiter.is_done() {
                 continue;
             }
-            let Some(frame) = waiter.frame.frame() else {
+            let only = waiter.only(&key.1);
+            let Some(frame) = only.as_ref().unwrap_or(&waiter.frame).frame() else {
                 continue;
             };
             let Run::Data(handler) = waiter.entry.run else {
