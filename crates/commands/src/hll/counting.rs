@@ -130,12 +130,11 @@ fn pfmerge(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let sources: Vec<&[u8]> = sources.iter().map(Vec::as_slice).collect();
     let max = ctx.limits.hll_sparse_max_bytes;
     raw::change_if(&mut ctx.data, key, EVENT, |text| {
-        let new = text.is_empty();
-        if new {
+        if text.is_empty() {
             *text = hll::new_sparse();
         }
         let merged = hll::merge(text, &sources, max);
-        (new || merged.is_ok(), merged)
+        (merged.is_ok(), merged)
     })??;
     ctx.done_ok()
 }
@@ -233,6 +232,8 @@ mod tests {
             ("PFADD bad x", ":1"),
             ("PFCOUNT bad h", "-INVALIDOBJ Corrupted HLL object detected"),
             ("PFMERGE h bad", "-INVALIDOBJ Corrupted HLL object detected"),
+            ("PFMERGE fresh bad", "-INVALIDOBJ Corrupted HLL object detected"),
+            ("EXISTS fresh", ":0"),
         ]);
     }
 }

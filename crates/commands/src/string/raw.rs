@@ -36,7 +36,7 @@ pub(crate) fn change<R>(
     change_if(data, key, event, |text| (true, change(text)))
 }
 
-/// The same, recorded only if `change` says so, or if the key comes into being.
+/// The same, recorded only if `change` says so. Only then does a key come into being, too.
 pub(crate) fn change_if<R>(
     data: &mut Data<'_, '_>,
     key: &[u8],
@@ -47,8 +47,10 @@ pub(crate) fn change_if<R>(
         return Ok(old.finish_if(Some(event), change));
     }
     let mut text = Vec::new();
-    let (_, result) = change(&mut text);
-    data.set(key, value(text), Expiry::Clear, event);
+    let (changed, result) = change(&mut text);
+    if changed {
+        data.set(key, value(text), Expiry::Clear, event);
+    }
     Ok(result)
 }
 
