@@ -5,6 +5,9 @@
 //! Must not know: commands, replies, the log; the clock (it is passed in).
 
 mod databases;
+mod text;
+
+pub use text::raw_string;
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -846,8 +849,7 @@ impl EditStr<'_> {
     /// The same where only `change` can tell whether it changes anything: its first answer. None: nobody is told.
     pub fn finish_if<R>(self, event: Option<Event>, change: impl FnOnce(&mut Vec<u8>) -> (bool, R)) -> R {
         let entry = self.shard.dbs[self.db as usize].table.get_mut(self.pos);
-        let text = entry.make_heap().expect("the kind was checked at the door");
-        let (changed, result) = change(text.make_mut());
+        let (changed, result) = text::edit_text(entry, change).expect("the kind was checked at the door");
         if changed {
             self.shard.touch(self.db, self.key);
             note_touched(self.effects, self.db, self.key);

@@ -1,7 +1,7 @@
 //! BITOP: <https://redis.io/commands/bitop>.
 
 use holdfast_storage::bitops::{self, BitOp};
-use holdfast_storage::data::Expiry;
+use holdfast_storage::data::{Expiry, raw_string};
 use holdfast_storage::effects::Event;
 
 use crate::args::Args;
@@ -9,7 +9,6 @@ use crate::ctx::{CmdResult, Command, Ctx};
 use crate::error::CmdError;
 use crate::flags;
 use crate::spec::{Arg, Group, KeySpec, Spec};
-use crate::string::raw;
 
 /// `BITOP operation destkey key [key ...]`
 pub(crate) const BITOP: Command = Command {
@@ -67,7 +66,7 @@ fn bitop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     if result.is_empty() {
         ctx.data.delete(to);
     } else {
-        ctx.data.set(to, raw::value(result), Expiry::Clear, Event::SET);
+        ctx.data.set(to, raw_string(result), Expiry::Clear, Event::SET);
     }
     ctx.done_int(len as i64)
 }

@@ -1,29 +1,16 @@
 //! Strings as arrays of bytes that commands change in place. Must not know: any command in particular.
 
-use holdfast_storage::data::{Data, Expiry, WrongType};
+use holdfast_storage::data::{Data, Expiry, WrongType, raw_string};
 use holdfast_storage::effects::Event;
-use holdfast_storage::value::{HeapStr, Value};
 
 use crate::error::CmdError;
 use crate::limits::Limits;
-
-/// Strings up to this length, in bytes, are stored inside their entry when they come into being.
-const SHORT: usize = 64;
 
 /// The sum of two lengths in bytes, or an error if `proto-max-bulk-len` forbids a string as long as that.
 pub(crate) fn check_len(limits: &Limits, a: usize, b: usize) -> Result<usize, CmdError> {
     a.checked_add(b)
         .filter(|sum| *sum <= limits.max_string)
         .ok_or(CmdError::StringTooLong)
-}
-
-/// A string whose encoding is `raw`.
-pub(crate) fn value(text: Vec<u8>) -> Value {
-    if text.len() <= SHORT {
-        Value::RawStr(text.into())
-    } else {
-        Value::Heap(Box::new(HeapStr::Owned(text)))
-    }
 }
 
 /// Changes the string at a key, which comes into being if it does not exist, and records the change.
@@ -49,7 +36,7 @@ pub(crate) fn change_if<R>(
     let mut text = Vec::new();
     let (changed, result) = change(&mut text);
     if changed {
-        data.set(key, value(text), Expiry::Clear, event);
+        data.set(key, raw_string(text), Expiry::Clear, event);
     }
     Ok(result)
 }
@@ -67,7 +54,13 @@ pub(crate) fn change_quietly<R>(
 /// Lengthens `text` with zeros to at least `len` bytes; tells whether it was shorter.
 pub(crate) fn grow(text: &mut Vec<u8>, len: usize) -> bool {
     let shorter = text.len() < len;
-    if shorter {
+    if shorter && len / 2 > text.len() {
+        // Much of it is new: zeroed memory from the system costs nothing until somebody writes to it, while the shard is
+        // locked here.
+        let mut longer = vec![0; len];
+        longer[..text.len()].copy_from_slice(text);
+        *text = longer;
+    } else if shorter {
         text.resize(len, 0);
     }
     shorter
