@@ -46,14 +46,13 @@ fn lcs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let a = text(ctx, args.get(1))?;
     let b = text(ctx, args.get(2))?;
     let options = Options::parse(args.cursor(3))?;
-    let table = Table::fill(&a, &b, ctx.limits.max_string)?;
+    let table = Table::fill(&a, &b, !options.len, ctx.limits.max_string)?;
     if options.len {
-        return ctx.done_int(table.common(a.len(), b.len()).into());
+        return ctx.done_int(table.total.into());
     }
     let matches = table.walk_back();
     if options.idx {
-        let total = table.common(a.len(), b.len());
-        reply_matches(ctx.reply, &matches, options, total);
+        reply_matches(ctx.reply, &matches, options, table.total);
     } else {
         let parts = matches.iter().rev();
         let bytes: Vec<u8> = parts.flat_map(|m| &a[m.a..m.a + m.len]).copied().collect();
@@ -112,39 +111,55 @@ struct Match {
     len: usize,
 }
 
-/// The table above, row by row.
+/// What the way back needs of the table above: where `common` grows within a row, one bit a cell.
 struct Table<'t> {
     a: &'t [u8],
     b: &'t [u8],
-    cells: Vec<u32>,
+    grows: Bits,
+    total: u32,
 }
 
 impl<'t> Table<'t> {
-    /// Takes at most `max_bytes` of memory.
-    fn fill(a: &'t [u8], b: &'t [u8], max_bytes: usize) -> Result<Self, CmdError> {
-        let width = b.len() + 1;
-        let count = (a.len() + 1)
-            .checked_mul(width)
-            .filter(|count| *count <= max_bytes / size_of::<u32>())
-            .ok_or_else(|| {
-                CmdError::msg("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
-            })?;
-        let mut cells = vec![0u32; count];
-        for (i, x) in a.iter().enumerate() {
-            let (above, row) = cells[i * width..(i + 2) * width].split_at_mut(width);
-            for (j, y) in b.iter().enumerate() {
-                row[j + 1] = if x == y {
-                    above[j] + 1
-                } else {
-                    above[j + 1].max(row[j])
-                };
+    /// Computes the rows, 64 cells at a time, and keeps them if they are wanted. Refuses what would take Redis more than
+    /// `max_bytes` of memory; here it takes a 32nd of it.
+    ///
+    /// Source: H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004).
+    fn fill(a: &'t [u8], b: &'t [u8], keep: bool, max_bytes: usize) -> Result<Self, CmdError> {
+        let cells = (a.len() + 1).checked_mul(b.len() + 1);
+        if cells.is_none_or(|cells| cells > max_bytes / size_of::<u32>()) {
+            return Err(CmdError::msg(
+                "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+            ));
+        }
+        let places = places(a, b);
+        let mut grows = Bits::with_capacity(if keep { a.len() * b.len() } else { 0 });
+        // A clear bit where the row grows; the rows begin with one of zeros.
+        let mut flat = vec![u64::MAX; b.len().div_ceil(64)];
+        let last_bits = b.len() - b.len().saturating_sub(1) / 64 * 64;
+        let last = flat.len().saturating_sub(1);
+        for x in a {
+            let mut carry = false;
+            for (w, (flat, here)) in flat.iter_mut().zip(&places[usize::from(*x)]).enumerate() {
+                let (sum, over) = flat.overflowing_add(*flat & here);
+                let (sum, over_again) = sum.overflowing_add(carry.into());
+                carry = over || over_again;
+                *flat = sum | *flat & !here;
+                if keep {
+                    grows.push(!*flat, if w == last { last_bits } else { 64 });
+                }
             }
         }
-        Ok(Self { a, b, cells })
+        if let Some(flat) = flat.last_mut() {
+            *flat |= u64::MAX.checked_shl(last_bits as u32).unwrap_or(0);
+        }
+        let total = flat.iter().map(|flat| flat.count_zeros()).sum();
+        Ok(Self { a, b, grows, total })
     }
 
-    fn common(&self, i: usize, j: usize) -> u32 {
-        self.cells[i * (self.b.len() + 1) + j]
+    /// Tells whether the way back from two different bytes leaves out that of `a`: what the cell has more than the one to
+    /// its left can only come from above.
+    fn is_up(&self, i: usize, j: usize) -> bool {
+        self.grows.get(i * self.b.len() + j)
     }
 
     /// The stretches of one longest common subsequence, the last one first.
@@ -168,13 +183,63 @@ impl<'t> Table<'t> {
                     }),
                 }
                 (i, j) = (i - 1, j - 1);
-            } else if self.common(i - 1, j) > self.common(i, j - 1) {
+            } else if self.is_up(i - 1, j - 1) {
                 i -= 1;
             } else {
                 j -= 1;
             }
         }
         matches
+    }
+}
+
+/// For each byte of `a` a bit for each place where `b` has it; nothing for other bytes.
+fn places(a: &[u8], b: &[u8]) -> Vec<Vec<u64>> {
+    let mut places = vec![Vec::new(); 256];
+    for x in a {
+        places[usize::from(*x)].resize(b.len().div_ceil(64), 0u64);
+    }
+    for (j, y) in b.iter().enumerate() {
+        if let Some(word) = places[usize::from(*y)].get_mut(j / 64) {
+            *word |= 1 << (j % 64);
+        }
+    }
+    places
+}
+
+/// Bits one after the other.
+#[derive(Debug)]
+struct Bits {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    fn with_capacity(len: usize) -> Self {
+        Self {
+            words: Vec::with_capacity(len.div_ceil(64)),
+            len: 0,
+        }
+    }
+
+    /// Appends the low `count` bits, 1 to 64.
+    fn push(&mut self, bits: u64, count: usize) {
+        let bits = bits & u64::MAX >> (64 - count);
+        let at = self.len % 64;
+        match self.words.last_mut() {
+            Some(last) if at > 0 => {
+                *last |= bits << at;
+                if at + count > 64 {
+                    self.words.push(bits >> (64 - at));
+                }
+            }
+            Some(_) | None => self.words.push(bits),
+        }
+        self.len += count;
+    }
+
+    fn get(&self, i: usize) -> bool {
+        self.words[i / 64] & 1 << (i % 64) != 0
     }
 }
 
@@ -226,6 +291,33 @@ mod tests {
             "LCS x y IDX MINMATCHLEN -3",
             "%2 $7 matches *2 *2 *2 :4 :7 *2 :5 :8 *2 *2 :2 :3 *2 :0 :1 $3 len :6",
         )]);
+    }
+
+    #[test]
+    fn long_strings_agree_with_the_whole_table() {
+        let letters = |seed: usize, len| (0..len).map(move |i| b'a' + (i * i * seed / 7 % 5) as u8);
+        for (a, b) in [(130usize, 70usize), (64, 64), (1, 200), (200, 1), (65, 129)] {
+            let (a, b): (Vec<u8>, Vec<u8>) = (letters(3, a).collect(), letters(5, b).collect());
+            let mut whole = vec![vec![0u32; b.len() + 1]; a.len() + 1];
+            for (i, x) in a.iter().enumerate() {
+                for (j, y) in b.iter().enumerate() {
+                    whole[i + 1][j + 1] = if x == y {
+                        whole[i][j] + 1
+                    } else {
+                        whole[i][j + 1].max(whole[i + 1][j])
+                    };
+                }
+            }
+            let table = super::Table::fill(&a, &b, true, usize::MAX).unwrap();
+            assert_eq!(table.total, whole[a.len()][b.len()]);
+            for i in 0..a.len() {
+                for j in (0..b.len()).filter(|j| a[i] != b[*j]) {
+                    assert_eq!(table.is_up(i, j), whole[i][j + 1] > whole[i + 1][j], "{i} {j}");
+                }
+            }
+            let matched: usize = table.walk_back().iter().map(|m| m.len).sum();
+            assert_eq!(matched, table.total as usize);
+        }
     }
 
     #[test]
