@@ -56,10 +56,14 @@ impl Search {
         while rest.left() > 0 {
             if rest.left() >= 2 && rest.accept("RANK") {
                 let rank = rest.int()?;
-                search.skip = rank.unsigned_abs().checked_sub(1).ok_or(CmdError::msg(
-                    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
-                     or use negative to start from the end of the list",
-                ))?;
+                if rank == 0 {
+                    return Err(CmdError::msg(
+                        "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
+                         or use negative to start from the end of the list",
+                    ));
+                }
+                // The one number without an opposite counts as -1 in Redis 7.0.
+                search.skip = rank.checked_abs().map_or(0, |n| n as u64 - 1);
                 search.end = if rank < 0 { End::Back } else { End::Front };
             } else if rest.left() >= 2 && rest.accept("COUNT") {
                 search.count = Some(zero_is_all(rest.word()?, "ERR COUNT can't be negative")?);

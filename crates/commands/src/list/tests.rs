@@ -307,7 +307,8 @@ fn lpos_searches_from_either_end() {
         ("LPOS l none COUNT 1", "*0"),
         ("LPOS none a", "$-1"),
         ("LPOS none a COUNT 1", "*0"),
-        ("LPOS l a RANK -9223372036854775808", "$-1"),
+        ("LPOS l a RANK -9223372036854775808", ":7"),
+        ("LPOS l a RANK -9223372036854775807", "$-1"),
         ("LPOS l a RANK 9223372036854775807", "$-1"),
         (
             "LPOS s a RANK 0",
