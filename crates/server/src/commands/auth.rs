@@ -165,6 +165,9 @@ fn hello(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if let Some(name) = name {
         call.session.client.names.lock().name = client_name(name)?;
     }
+    if proto != call.session.proto {
+        call.deliver_mail(call.w.reply.len());
+    }
     set_proto(call, proto);
     let id = call.session.client.id as i64;
     let reply = &mut call.w.reply;
@@ -216,6 +219,7 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     session.client.set_flag(flag::NO_EVICT | flag::NO_TOUCH, false);
     session.authenticated = !session.server.needs_password();
     session.replies = Replies::On;
+    call.deliver_mail(call.w.reply.len());
     set_proto(call, Proto::Resp2);
     call.w.reply.simple("RESET");
     Ok(Flow::Continue)

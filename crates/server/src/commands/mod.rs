@@ -22,10 +22,11 @@ use std::sync::Arc;
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::spec::Spec;
+use holdfast_resp::Reply;
 use holdfast_storage::keyspace::{Locked, ShardSet};
 
 use crate::registry::{Entry, Run};
-use crate::session::{Flow, Session};
+use crate::session::{Flow, Replies, Session};
 use crate::worker::Worker;
 
 /// A declared command of the server.
@@ -78,6 +79,18 @@ impl Call<'_, '_> {
     pub fn ok(&mut self) -> ServerResult {
         self.w.reply.ok();
         Ok(Flow::Continue)
+    }
+
+    /// Puts what is in the client's mailbox into the reply, at `at`. A subscription's last messages come before the
+    /// reply that ends it, or they would be taken for replies to the commands that follow.
+    pub fn deliver_mail(&mut self, at: usize) {
+        if self.session.client.has_mail() && self.session.replies == Replies::On {
+            let mut reply = self.w.reply.take();
+            let behind = reply.split_off(at);
+            self.session.client.take_mail(&mut reply);
+            reply.extend_from_slice(&behind);
+            self.w.reply = Reply::new(reply, self.session.proto);
+        }
     }
 
     /// Runs `f` with every shard locked.

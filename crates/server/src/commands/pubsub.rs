@@ -290,6 +290,9 @@ fn unsubscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerRe
         );
     }
     send_if_muted(call, from);
+    if call.locked.is_none() {
+        call.deliver_mail(from); // EXEC does it before its whole reply
+    }
     call.session.note_subscriptions();
     Ok(Flow::Continue)
 }
@@ -298,11 +301,8 @@ fn publish(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let server = Arc::clone(&call.session.server);
     let receivers = server.pubsub.publish(args.get(1), args.get(2));
     // A publisher that listens itself gets the message before the reply, as in Redis.
-    let answers = call.session.replies == Replies::On;
-    if answers && call.session.client.has_mail() && call.locked.is_none() {
-        let mut reply = call.w.reply.take();
-        call.session.client.take_mail(&mut reply);
-        call.w.reply = Reply::new(reply, call.session.proto);
+    if call.locked.is_none() {
+        call.deliver_mail(call.w.reply.len());
     }
     call.w.reply.int(receivers as i64);
     Ok(Flow::Continue)

@@ -144,12 +144,13 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     }
     let server = Arc::clone(&call.session.server);
     let mut flow = Flow::Continue;
+    let begin = call.w.reply.len();
     {
         let mut locked = server.keyspace.lock(&shards_of_all(call, &multi));
         if call.session.watched_changed(&mut locked, call.w.now_ms) {
             call.w.reply.null_array();
         } else {
-            call.w.transaction = Some(Vec::new());
+            call.w.transaction = Some(Transaction::default());
             call.w.reply.array(multi.queue.len());
             for (entry, owned) in &multi.queue {
                 let Some(frame) = owned.frame() else { continue };
@@ -178,6 +179,10 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
             }
             execute::end_transaction(call.w);
         }
+    }
+    let ends_subscription = |e: &Entry| matches!(e.spec.name, "unsubscribe" | "punsubscribe" | "hello");
+    if multi.queue.iter().any(|(entry, _)| ends_subscription(entry)) {
+        call.deliver_mail(begin);
     }
     call.session.discard();
     Ok(flow)
