@@ -2,7 +2,8 @@
 //!
 //! Synchronous: bytes in, reply bytes out. Sockets and waiting are [`crate::net::connection`]'s.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry::Vacant;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,8 +71,8 @@ pub enum Replies {
 /// Watched keys.
 #[derive(Debug, Default)]
 pub struct Watching {
-    /// Keys by database.
-    pub keys: BTreeSet<(u32, Box<[u8]>)>,
+    /// Keys by database, and when each was watched first (Unix ms).
+    pub keys: BTreeMap<(u32, Box<[u8]>), i64>,
     /// Set when one of them changes.
     pub dirty: Option<WatchFlag>,
 }
@@ -474,8 +475,9 @@ impl Session {
         self.server.apply_output_limit(&self.client);
     }
 
-    /// Begins to watch keys of the selected database. Takes its locks by itself.
-    pub fn watch(&mut self, keys: &[&[u8]]) {
+    /// Begins to watch keys of the selected database. Takes its locks by itself. A key whose time is over goes away
+    /// before: that it does so later would look like a change.
+    pub fn watch(&mut self, w: &mut Worker, keys: &[&[u8]]) {
         let dirty = Arc::clone(
             self.watching
                 .dirty
@@ -483,7 +485,9 @@ impl Session {
         );
         *self.client.watch_flag.lock() = Some(Arc::clone(&dirty));
         for key in keys {
-            if self.watching.keys.insert((self.db, Box::from(*key))) {
+            if let Vacant(place) = self.watching.keys.entry((self.db, Box::from(*key))) {
+                place.insert(w.now_ms);
+                execute::expire(w, self.db, key);
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(key).slot);
                 keyspace.lock_one(shard).shard(shard).watch(self.db, key, &dirty);
@@ -505,13 +509,14 @@ impl Session {
             return true;
         }
         let keyspace = locked.keyspace();
-        self.watching.keys.iter().any(|(db, key)| {
+        self.watching.keys.iter().any(|((db, key), since_ms)| {
             let hash = keyspace.hash(key);
             let table = &locked.shard(keyspace.shard_of(hash.slot)).dbs[*db as usize].table;
             let at = table
                 .find(hash.hash, key)
                 .and_then(|pos| table.get(pos).expire_at_ms());
-            at.is_some_and(|at| at <= now_ms)
+            // What was over already when it was watched has not changed.
+            at.is_some_and(|at| at <= now_ms && at > *since_ms)
         })
     }
 
@@ -520,7 +525,7 @@ impl Session {
         let Watching { keys, dirty } = std::mem::take(&mut self.watching);
         if let Some(dirty) = dirty {
             *self.client.watch_flag.lock() = None;
-            for (db, key) in keys {
+            for (db, key) in keys.into_keys() {
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(&key).slot);
                 keyspace.lock_one(shard).shard(shard).unwatch(db, &key, &dirty);

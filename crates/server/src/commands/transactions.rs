@@ -120,7 +120,7 @@ fn watch(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         return Err(ServerError::new("ERR WATCH inside MULTI is not allowed"));
     }
     let keys: Vec<&[u8]> = args.from(1).collect();
-    call.session.watch(&keys);
+    call.session.watch(call.w, &keys);
     call.ok()
 }
 
@@ -192,7 +192,7 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
 fn shards_of_all(call: &Call<'_, '_>, multi: &Multi) -> ShardSet {
     let keyspace = &call.session.server.keyspace;
     let mut all = ShardSet::none();
-    for (_, key) in &call.session.watching.keys {
+    for (_, key) in call.session.watching.keys.keys() {
         all.add(keyspace.shard_of(keyspace.hash(key).slot));
     }
     for (entry, owned) in &multi.queue {

@@ -52,21 +52,22 @@ impl Data<'_, '_> {
     }
 
     /// Swaps two databases in the locked shards, which must be all of them. Watchers of keys that exist in one of the
-    /// two are told; keys that clients wait for and that exist now are ready.
+    /// two are told, unless a key comes whose time is over where there was none; keys that clients wait for and that exist now are ready.
     pub fn swap_databases(&mut self, a: u32, b: u32) {
         debug_assert!(self.locked.holds_all(), "a swap takes every shard");
         self.effects.dirty += 1;
         if a == b {
             return;
         }
-        let keyspace = self.keyspace();
+        let (keyspace, now_ms) = (self.keyspace(), self.now_ms);
         for (_, shard) in self.locked.each() {
-            let in_db = |db: u32, key: &[u8]| {
-                let hash = keyspace.table_hash(key);
-                shard.dbs[db as usize].table.find(hash, key).is_some()
+            let in_db = |db: u32, key: &[u8], since_ms: i64| {
+                let table = &shard.dbs[db as usize].table;
+                let entry = table.find(keyspace.table_hash(key), key).map(|at| table.get(at));
+                entry.is_some_and(|e| e.expire_at_ms().is_none_or(|at| at > since_ms))
             };
-            for db in [a, b] {
-                shard.touch_all(db, |key| in_db(a, key) || in_db(b, key));
+            for (db, other) in [(a, b), (b, a)] {
+                shard.touch_all(db, |key| in_db(db, key, i64::MIN) || in_db(other, key, now_ms));
             }
             shard.dbs.swap(a as usize, b as usize);
             for db in [a, b] {
