@@ -9,13 +9,14 @@ use holdfast_commands::key_positions::{KeyRefs, find_keys, needs_all_shards};
 use holdfast_commands::spec::Flags;
 use holdfast_replication::Record;
 use holdfast_resp::{Frame, encode_command};
-use holdfast_storage::data::Data;
+use holdfast_storage::data::{Data, OnExpired};
 use holdfast_storage::effects::Gone;
 use holdfast_storage::keyspace::{KeyHash, Keyspace, Locked, ShardSet};
 use smallvec::SmallVec;
 
+use crate::config::Param;
 use crate::registry::{Entry, KeyPlan};
-use crate::worker::Worker;
+use crate::worker::{Transaction, Worker};
 
 /// On whose behalf a data command runs.
 #[derive(Clone, Copy, Debug)]
@@ -201,14 +202,20 @@ pub fn after_unlock(w: &mut Worker) {
     }
 }
 
-/// Evicts one key. False: it was gone. No lock may be held.
+/// Evicts one key. False: it was gone, or the policy lets it stay. No lock may be held.
 pub fn evict(w: &mut Worker, db: u32, key: &[u8]) -> bool {
-    remove_one(w, db, key, |data, key| data.evict(key))
+    let volatile_only = w.policy.volatile_only();
+    // What goes to the reclaiming thread is still in use when the next key is chosen, and too many would be evicted.
+    let free_now = !w.server.config.flag(Param::LazyfreeLazyEviction);
+    remove_one(w, db, key, free_now, |data, key| data.evict(key, volatile_only))
 }
 
-/// Removes one key if its time is over. No lock may be held.
+/// Removes one key if its time is over, unless clients are paused. No lock may be held.
 pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
-    remove_one(w, db, key, |data, key| {
+    if w.server.is_paused_at(w.now_ms) {
+        return;
+    }
+    remove_one(w, db, key, false, |data, key| {
         data.expire_if_due(key);
         true
     });
@@ -218,6 +225,7 @@ fn remove_one(
     w: &mut Worker,
     db: u32,
     key: &[u8],
+    free_now: bool,
     how: impl FnOnce(&mut Data<'_, '_>, &[u8]) -> bool,
 ) -> bool {
     let server = std::sync::Arc::clone(&w.server);
@@ -227,6 +235,9 @@ fn remove_one(
     let done = how(&mut data, key);
     log_removals(w);
     drop(locked);
+    if free_now {
+        w.effects.garbage.clear();
+    }
     after_unlock(w);
     done
 }

@@ -677,11 +677,15 @@ impl<'a, 'k> Data<'a, 'k> {
         self.effects.event(db, event, key);
     }
 
-    /// Removes a key because memory is short. False: it is gone already.
-    pub fn evict(&mut self, key: &[u8]) -> bool {
+    /// Removes a key because memory is short; `volatile_only`: unless it has no expiry (it may have lost it since it was
+    /// chosen). False: it is gone already, or stays.
+    pub fn evict(&mut self, key: &[u8], volatile_only: bool) -> bool {
         let Some((s, pos)) = self.find(key) else {
             return false;
         };
+        if volatile_only && self.entry(s, pos).expire_at_ms().is_none() {
+            return false;
+        }
         self.remove_silently(self.db, s, pos, Gone::Evicted, key);
         true
     }
