@@ -130,7 +130,7 @@ fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
             Some((bytes, _)) => w.log_buf.extend_from_slice(bytes),
         }
         if !w.log_buf.is_empty() {
-            append(w, db);
+            append(w, db, w.propagation.rewritten().map_or(1, |(_, count)| count));
         }
     }
 }
@@ -145,12 +145,13 @@ fn log_removals(w: &mut Worker) {
         }
         w.log_buf.clear();
         encode_command(&mut w.log_buf, &[b"DEL", &removal.key]);
-        append(w, w.effects.removals[i].db);
+        append(w, w.effects.removals[i].db, 1);
     }
     w.effects.removals.clear();
 }
 
-fn append(w: &mut Worker, db: u32) {
+/// Logs what is in `log_buf`: `count` commands of one database.
+fn append(w: &mut Worker, db: u32, count: usize) {
     match &mut w.transaction {
         None => {
             w.server.log.append(Record {
@@ -158,13 +159,16 @@ fn append(w: &mut Worker, db: u32) {
                 commands: &w.log_buf,
             });
         }
-        Some(commands) => commands.push((db, w.log_buf.clone())),
+        Some(transaction) => {
+            transaction.count += count;
+            transaction.commands.push((db, w.log_buf.clone()));
+        }
     }
 }
 
 /// Writes a finished transaction to the log as one MULTI block. The shards are still locked.
 pub fn end_transaction(w: &mut Worker) {
-    let Some(commands) = w.transaction.take() else {
+    let Some(Transaction { commands, count }) = w.transaction.take() else {
         return;
     };
     let Some((first_db, _)) = commands.first() else {
@@ -172,7 +176,7 @@ pub fn end_transaction(w: &mut Worker) {
     };
     let mut db = *first_db;
     w.log_buf.clear();
-    if commands.len() > 1 {
+    if count > 1 {
         encode_command(&mut w.log_buf, &[b"MULTI"]);
     }
     for (d, bytes) in &commands {
@@ -182,7 +186,7 @@ pub fn end_transaction(w: &mut Worker) {
         }
         w.log_buf.extend_from_slice(bytes);
     }
-    if commands.len() > 1 {
+    if count > 1 {
         encode_command(&mut w.log_buf, &[b"EXEC"]);
     }
     w.server.log.append_block(*first_db, db, &w.log_buf);

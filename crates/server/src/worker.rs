@@ -34,8 +34,8 @@ pub struct Worker {
     pub effects: Effects,
     /// What the running command becomes in the log.
     pub propagation: Propagation,
-    /// Commands of the running transaction on their way to the log: database and bytes, in order.
-    pub transaction: Option<Vec<(u32, Vec<u8>)>>,
+    /// The running transaction on its way to the log.
+    pub transaction: Option<Transaction>,
     /// Encoded commands on their way to the log.
     pub log_buf: Vec<u8>,
     /// Randomness.
@@ -63,7 +63,21 @@ pub struct Worker {
     pub time_every: u32,
     untimed: u32,
     settings_version: Option<u64>,
+    /// Between the begin and the end of a batch.
+    in_batch: bool,
 }
+
+/// What EXEC's commands become in the log.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// Database and bytes, in order.
+    pub commands: Vec<(u32, Vec<u8>)>,
+    /// Number of commands in all: a command may become several.
+    pub count: usize,
+}
+
+/// Buffers that a huge command made larger than this are given back.
+const KEEP_BUFFER: usize = 256 << 10;
 
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };

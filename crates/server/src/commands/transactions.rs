@@ -16,6 +16,7 @@ use crate::client::flag;
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, KeyPlan, Run};
 use crate::session::{Flow, Multi};
+use crate::worker::Transaction;
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[&MULTI, &EXEC, &DISCARD, &WATCH, &UNWATCH];
