@@ -74,6 +74,10 @@ pub fn run_locked(
     let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
     data.access = w.access;
     data.access.no_touch = caller.no_touch;
+    // The data stands still while clients are paused. A command that writes needs the place of what it replaces.
+    if !entry.is(Flags::WRITE) && w.server.is_paused_at(w.now_ms) {
+        data.on_expired = OnExpired::Hide;
+    }
     if let Some((i, hash)) = caller.known {
         data.know(args.get(i as usize), hash);
     }

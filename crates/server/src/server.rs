@@ -343,6 +343,12 @@ impl Server {
         until > 0 && self.now_ms() < until
     }
 
+    /// The same at a time that is known already (Unix ms).
+    #[inline]
+    pub fn is_paused_at(&self, now_ms: i64) -> bool {
+        now_ms < self.pause_until_ms.load(Ordering::Acquire)
+    }
+
     /// Milliseconds until the pause ends; 0 if there is none.
     pub fn pause_left_ms(&self) -> u64 {
         match self.pause_until_ms.load(Ordering::Acquire) {
@@ -371,6 +377,10 @@ impl Server {
     pub fn make_room(&self, w: &mut Worker) -> bool {
         memory::publish(w.id);
         if memory::used() <= w.maxmemory {
+            return true;
+        }
+        if self.is_paused_at(w.now_ms) {
+            // The data stands still; what would use more memory is held back, or let in as before.
             return true;
         }
         if w.policy == Policy::NoEviction {
