@@ -119,6 +119,13 @@ impl Propagation {
         (self.silent || self.count > 0).then_some((&self.rewritten[..], self.count))
     }
 
+    /// Gives the buffer back if it holds more than `bytes`; for the next command.
+    pub fn shrink(&mut self, bytes: usize) {
+        if self.rewritten.capacity() > bytes {
+            *self = Self::default();
+        }
+    }
+
     /// For the next command.
     pub fn clear(&mut self) {
         self.rewritten.clear();

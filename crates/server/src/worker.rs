@@ -108,8 +108,10 @@ impl Worker {
             time_every: 1,
             untimed: 0,
             settings_version: None,
+            in_batch: false,
         };
         w.begin_batch();
+        w.in_batch = false;
         w
     }
 
@@ -130,6 +132,9 @@ impl Worker {
 
     /// Reads the clock, and the settings if they have changed.
     pub fn begin_batch(&mut self) {
+        if std::mem::replace(&mut self.in_batch, true) {
+            self.forget();
+        }
         self.now_ms = self.server.now_ms();
         let version = self.server.settings_version();
         if self.settings_version != Some(version) {
@@ -164,8 +169,22 @@ impl Worker {
         self.server.stats.note_error(self.id, text);
     }
 
-    /// Adds the counters to the server's.
+    /// The last batch has not come to its end: a command panicked, and what it left behind is nobody's.
+    fn forget(&mut self) {
+        self.reply.clear();
+        self.effects.clear();
+        self.propagation.clear();
+        self.transaction = None;
+    }
+
+    /// Adds the counters to the server's, and gives back what only a huge command needs.
     pub fn end_batch(&mut self) {
+        self.in_batch = false;
+        if self.log_buf.capacity() > KEEP_BUFFER {
+            self.log_buf = Vec::new();
+        }
+        self.propagation.shrink(KEEP_BUFFER);
+        self.effects.shrink(KEEP_BUFFER);
         self.server.stats.add(self.id, &mut self.counters);
         memory::publish(self.id);
     }

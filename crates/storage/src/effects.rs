@@ -128,6 +128,20 @@ impl Effects {
         self.misses = 0;
     }
 
+    /// Gives lists back that take more than `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        fn one<T>(list: &mut Vec<T>, bytes: usize) {
+            if list.capacity() * size_of::<T>() > bytes {
+                list.shrink_to(bytes / size_of::<T>());
+            }
+        }
+        one(&mut self.removals, bytes);
+        one(&mut self.events, bytes);
+        one(&mut self.ready, bytes);
+        one(&mut self.garbage, bytes);
+        one(&mut self.touched, bytes);
+    }
+
     /// True if nothing happened to the data.
     pub fn is_clean(&self) -> bool {
         self.dirty == 0 && self.removals.is_empty()

@@ -168,9 +168,10 @@ async fn work(server: Arc<Server>, mut receiver: mpsc::UnboundedReceiver<Accepte
         let count = Arc::clone(&count);
         match open(&server, accepted) {
             Ok(connection) => {
+                let place = Place(count);
                 tokio::spawn(async move {
                     connection.await;
-                    count.fetch_sub(1, Ordering::Relaxed);
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -178,6 +179,15 @@ async fn work(server: Arc<Server>, mut receiver: mpsc::UnboundedReceiver<Accepte
                 count.fetch_sub(1, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// A connection's place in the count of its worker's; given back even if a command panics.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
