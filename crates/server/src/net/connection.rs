@@ -419,6 +419,12 @@ impl Connection {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += n;
+            // Who has waited long for this is not idle: `timeout` begins anew.
+            let now_ms = self.session.server.now_ms();
+            self.session
+                .client
+                .last_active_ms
+                .store(now_ms, Ordering::Relaxed);
             Worker::with(|w, _| w.counters.net_out += n as u64);
         }
         if self.sent > 0 {
