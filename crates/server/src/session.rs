@@ -629,3 +629,6 @@ fn shown(word: &[u8], most: usize) -> &[u8] {
     let word = word.split(|&b| b == 0).next().unwrap_or_default();
     &word[..word.len().min(most)]
 }
+
+#[cfg(test)]
+mod tests;
