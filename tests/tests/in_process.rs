@@ -222,10 +222,10 @@ fn transcripts_hold_in_process() -> Result<()> {
     let mut failures = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if !path
+        let named = path
             .file_stem()
-            .is_some_and(|stem| stem.to_string_lossy().contains(&wanted))
-        {
+            .is_some_and(|stem| stem.to_string_lossy().contains(&wanted));
+        if !named || path.is_dir() {
             continue;
         }
         match run(
