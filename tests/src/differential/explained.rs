@@ -26,8 +26,6 @@ pub enum Reason {
     RankWithScore,
     /// An error that quotes an argument with a zero byte.
     ZeroByteInError,
-    /// OBJECT ENCODING of a small sorted set after SORT.
-    SortConverts,
 }
 
 /// Every difference that is meant, with its reason.
@@ -60,10 +58,6 @@ pub const EXPLAINED: &[(Reason, &str)] = &[
     (
         Reason::ZeroByteInError,
         "an error that quotes an argument ends the quotation at a zero byte in the oracle",
-    ),
-    (
-        Reason::SortConverts,
-        "SORT turns a small sorted set into a skiplist in the oracle; here it only reads it",
     ),
 ];
 

@@ -143,7 +143,6 @@ fn encoding(subject: &Reply, oracle: &Reply) -> Option<Same> {
     match (subject.text()?, oracle.text()?) {
         ("listpack", "hashtable") => Some(Same::Explained(Reason::SetListpack)),
         ("listpack", "quicklist") => Some(Same::Explained(Reason::ListListpack)),
-        ("listpack", "skiplist") => Some(Same::Explained(Reason::SortConverts)),
         ("intset", "hashtable") => Some(Same::Explained(Reason::SetRebuilt)),
         _ => None,
     }

@@ -152,7 +152,7 @@ fn compare_keys(
     compare_orders(database, &in_order, subject, oracle)
 }
 
-/// A listpack in place of the oracle's hashtable, skiplist or quicklist is right only within Redis's default limits.
+/// A listpack in place of the oracle's hashtable or quicklist is right only within Redis's default limits.
 fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> Result<Option<String>> {
     const SET_ENTRIES: usize = 128;
     const SET_VALUE_BYTES: usize = 64;
@@ -164,12 +164,6 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
             usize::MAX,
             usize::MAX,
             LIST_BYTES,
-        ),
-        Reason::SortConverts => (
-            cmd("ZRANGE").arg(key).arg("0").arg("-1"),
-            SET_ENTRIES,
-            SET_VALUE_BYTES,
-            usize::MAX,
         ),
         Reason::SetRebuilt
         | Reason::SortTies

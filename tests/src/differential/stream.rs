@@ -196,32 +196,35 @@ impl Iterator for Stream {
             2 => self.scan(),
             3 => Unit::Commands(vec![(self.connection, bad_scan(&mut self.pool))]),
             _ => {
-                let args = self.command();
-                let preparation = preparation(&args).map(|args| (self.connection, args));
-                Unit::Commands(preparation.into_iter().chain([(self.connection, args)]).collect())
+                let commands = if_sort_on_a_copy(self.command());
+                Unit::Commands(commands.into_iter().map(|args| (self.connection, args)).collect())
             }
         };
         Some(unit)
     }
 }
 
-/// redis-server's SORT takes an error number that another command left behind for its own. A command that parses a
-/// number without error clears it.
-fn preparation(args: &[Vec<u8>]) -> Option<Args> {
+/// Lets SORT work on a copy, and prepares for it: redis-server's SORT turns a small sorted set into a skiplist, and takes
+/// an error number that another command left behind for its own. A command that parses a number without error clears it.
+fn if_sort_on_a_copy(mut args: Args) -> Vec<Args> {
+    const COPY: &str = "sort:copy";
     let sorts = args
         .first()
         .is_some_and(|name| name.to_ascii_uppercase().starts_with(b"SORT"));
-    let clearing = [
-        "GEOSEARCH",
-        "no-such-key",
-        "FROMLONLAT",
-        "1",
-        "1",
-        "BYRADIUS",
-        "1",
-        "m",
-    ];
-    sorts.then(|| clearing.map(|word| word.as_bytes().to_vec()).to_vec())
+    let Some(key) = args.get_mut(1).filter(|_| sorts) else {
+        return vec![args];
+    };
+    let copied = cmd("COPY")
+        .arg(std::mem::replace(key, COPY.into()))
+        .arg(COPY)
+        .arg("REPLACE");
+    let clearing = ["FROMLONLAT", "1", "1", "BYRADIUS", "1", "m"];
+    let clearing = clearing
+        .into_iter()
+        .fold(cmd("GEOSEARCH").arg("no-such-key"), |command, word| {
+            command.arg(word)
+        });
+    vec![copied.0, clearing.0, args, cmd("DEL").arg(COPY).0]
 }
 
 /// Whether the reply depends on the server's dice.
