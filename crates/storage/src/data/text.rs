@@ -3,14 +3,18 @@
 //!
 //! Must not know: keys, effects.
 
+use std::cell::Cell;
+
 use crate::encoding::entry::Entry;
 use crate::value::{HeapStr, Value, ValueRef};
 
 /// Longest string, in bytes, that stays inside its entry when it is changed. Each change copies it, in some ten
 /// nanoseconds; a buffer of its own costs some hundred bytes more (its owner, its growth, the allocator's classes).
 const SHORT: usize = 256;
-/// Room for what is usually appended at once.
-const ROOM: usize = 32;
+thread_local! {
+    /// Where a short string stands while it is changed: memory that is there already.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A string whose encoding is `raw`, where it belongs by its length.
 pub fn raw_string(text: Vec<u8>) -> Value {
@@ -24,8 +28,8 @@ pub fn raw_string(text: Vec<u8>) -> Value {
 /// Lends the text of a string to be changed. It is `raw` from then on. None: the entry holds no string.
 pub(super) fn edit_text<R>(entry: &mut Entry, change: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
     let mut text = match entry.value() {
-        ValueRef::Int(i) => roomy(itoa::Buffer::new().format(i).as_bytes()),
-        ValueRef::Str { bytes, .. } if bytes.len() <= SHORT => roomy(bytes),
+        ValueRef::Int(i) => scratch(itoa::Buffer::new().format(i).as_bytes()),
+        ValueRef::Str { bytes, .. } if bytes.len() <= SHORT => scratch(bytes),
         ValueRef::Str { .. }
         | ValueRef::Heap(_)
         | ValueRef::List(_)
@@ -38,14 +42,16 @@ pub(super) fn edit_text<R>(entry: &mut Entry, change: impl FnOnce(&mut Vec<u8>) 
     // What comes back is nothing to be freed elsewhere: the old string stood inside the entry.
     if text.len() <= SHORT {
         entry.replace_str(&text, at, true);
+        SCRATCH.set(text);
     } else {
         entry.replace(raw_string(text), at);
     }
     Some(result)
 }
 
-fn roomy(bytes: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(bytes.len() + ROOM);
+fn scratch(bytes: &[u8]) -> Vec<u8> {
+    let mut text = SCRATCH.take();
+    text.clear();
     text.extend_from_slice(bytes);
     text
 }
