@@ -46,10 +46,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     server
         .tcp_port
         .store(server.config.int(Param::Port) as u64, Ordering::Relaxed);
-    if let Some(path) = &pidfile {
-        if let Err(error) = std::fs::write(path, format!("{}\n", std::process::id())) {
-            tracing::warn!(path, %error, "Failed to write PID file");
-        }
+    if let Some(path) = &pidfile
+        && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
+    {
+        tracing::warn!(path, %error, "Failed to write PID file");
     }
     set_title(&server);
     tracing::info!("Server initialized");
