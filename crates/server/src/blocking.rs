@@ -246,7 +246,8 @@ pub fn serve_ready(w: &mut Worker) {
     while let Some(key) = ready.pop_front() {
         for waiter in server.blocking.first_to_last(&key) {
             let mut locked = server.keyspace.lock(&waiter.shards);
-            if waiter.is_done() {
+            // A client that is being ended (CLIENT KILL, output limits) would take the element with it.
+            if waiter.is_done() || waiter.client.is_killed() {
                 continue;
             }
             let only = waiter.only(&key.1);

@@ -240,6 +240,22 @@ fn what_a_command_that_panicked_left_behind_reaches_nobody() {
     assert!(desk.log().ends_with("$3 SET $1 k $1 v "), "{}", desk.log());
 }
 
+#[test]
+fn a_client_that_is_being_ended_is_given_nothing() {
+    let mut desk = Desk::new();
+    let (mut slow, mut patient, mut pusher) = (desk.session(), desk.session(), desk.session());
+    assert_eq!(desk.run(&mut slow, "BLPOP k 0"), "");
+    assert_eq!(desk.run(&mut patient, "BLPOP k 0"), "");
+    // As when its output has passed a limit: its own thread has not noticed yet.
+    slow.client.kill();
+    desk.run(&mut pusher, "RPUSH k v");
+    let mut mail = Vec::new();
+    slow.client.take_mail(&mut mail);
+    assert!(mail.is_empty());
+    patient.client.take_mail(&mut mail);
+    assert_eq!(mail, b"*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
+}
+
 /// Words of every kind of argument that some command takes.
 const WORDS: &[&str] = &[
     "a",
