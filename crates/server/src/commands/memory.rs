@@ -21,7 +21,6 @@ pub const COMMANDS: &[&ServerCommand] = &[
     &MEMORY_DOCTOR,
     &MEMORY_HELP,
     &MEMORY_MALLOC_STATS,
-    &MEMORY_PURGE,
     &MEMORY_STATS,
     &MEMORY_USAGE,
 ];
@@ -75,7 +74,6 @@ const MEMORY_HELP: ServerCommand = ServerCommand {
             &[
                 ("DOCTOR", "What is wrong with the use of memory, if anything."),
                 ("MALLOC-STATS", "The allocator's figures."),
-                ("PURGE", "Ask the allocator to give unused pages back."),
                 ("STATS", "Where the memory goes."),
                 (
                     "USAGE <key> [SAMPLES <count>]",
@@ -102,22 +100,6 @@ const MEMORY_MALLOC_STATS: ServerCommand = ServerCommand {
         ..Spec::DEFAULT
     },
     run: Run::Server(malloc_stats),
-};
-
-const MEMORY_PURGE: ServerCommand = ServerCommand {
-    spec: &Spec {
-        name: "memory|purge",
-        arity: 2,
-        group: Group::Server,
-        since: "4.0.0",
-        summary: "Asks the allocator to give memory back.",
-        complexity: "Depends on the memory in use; may be slow",
-        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-        ..Spec::DEFAULT
-    },
-    // Pages that are not used any more go back by themselves, after the allocator's decay time; to force it takes a
-    // call that has no safe form.
-    run: Run::Server(|call, _| call.ok()),
 };
 
 const MEMORY_STATS: ServerCommand = ServerCommand {
