@@ -263,7 +263,12 @@ fn show(ctx: &mut Ctx<'_, '_>, args: Args<'_>, operation: Operation, name: &str)
 
 fn keep(ctx: &mut Ctx<'_, '_>, args: Args<'_>, operation: Operation, name: &'static str) -> CmdResult {
     let mut request = Request::parse(ctx, args, 2, operation, Wish::Store, name)?;
-    let members = sorted(request.result(ctx));
+    let mut members = sorted(request.result(ctx));
+    // A listpack keeps no sign of 0. A result that cannot be one is none from the start, as in Redis.
+    let longest = ctx.limits.zset.max_listpack_value;
+    if let Some(long) = members.iter().position(|(member, _)| member.len() > longest) {
+        members.swap(0, long);
+    }
     let result = Zset::from_unsorted(members, &ctx.limits.zset);
     store(ctx, args.get(1), result, name)
 }

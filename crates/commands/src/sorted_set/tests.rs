@@ -562,3 +562,20 @@ fn ranks_with_scores() {
         ),
     ]);
 }
+
+#[test]
+fn a_result_with_a_long_member_keeps_the_sign_of_zero() {
+    let mut f = Fixture::new();
+    let long = "x".repeat(65);
+    f.check(&[
+        (format!("ZADD z 3 {long} -0 a").as_str(), ":2"),
+        ("ZUNIONSTORE d 1 z WEIGHTS 2", ":2"),
+        ("ZSCORE d a", "$2 -0"),
+        ("OBJECT ENCODING d", "$8 skiplist"),
+        ("ZUNIONSTORE small 1 z", ":2"),
+        (format!("ZREM z {long}").as_str(), ":1"),
+        ("ZUNIONSTORE small 1 z", ":1"),
+        ("ZSCORE small a", "$1 0"),
+        ("OBJECT ENCODING small", "$8 listpack"),
+    ]);
+}
