@@ -18,10 +18,6 @@ pub enum Reason {
     SetRebuilt,
     /// SORT among equals.
     SortTies,
-    /// A search by position without an order.
-    GeoOrder,
-    /// A search by position with COUNT n ANY.
-    GeoAny,
     /// ZRANK with a third word.
     RankWithScore,
     /// An error that quotes an argument with a zero byte.
@@ -46,11 +42,6 @@ pub const EXPLAINED: &[(Reason, &str)] = &[
         Reason::SortTies,
         "SORT leaves the order among equal weights open (C's qsort decides it in the oracle)",
     ),
-    (
-        Reason::GeoOrder,
-        "a search by position without ASC or DESC promises no order",
-    ),
-    (Reason::GeoAny, "COUNT n ANY promises n matches, not which"),
     (
         Reason::RankWithScore,
         "ZRANK and ZREVRANK take WITHSCORE since Redis 7.2; the oracle refuses another word",

@@ -23,8 +23,6 @@ enum Rule {
     SameType,
     /// SORT: exact, or a difference that ties explain.
     Sort,
-    /// GEORADIUS and GEOSEARCH: exact, or in another order where none was asked for.
-    Geo,
     /// OBJECT ENCODING.
     Encoding,
     /// One page of a scan: which elements are on it is the server's affair.
@@ -52,7 +50,6 @@ pub fn compare(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same
         Rule::Near(distance) => near(subject, oracle, distance).then_some(Same::Yes),
         Rule::SameType => same_type(subject, oracle).then_some(Same::Yes),
         Rule::Sort => sort(args, subject, oracle),
-        Rule::Geo => geo(args, subject, oracle),
         Rule::Encoding => encoding(subject, oracle),
         Rule::Page => page(subject, oracle).then_some(Same::Yes),
     };
@@ -76,10 +73,6 @@ fn rule(args: &[Vec<u8>]) -> Rule {
         // The texts are our own.
         (b"OBJECT" | b"PUBSUB" | b"COMMAND" | b"MEMORY" | b"CONFIG" | b"CLIENT", b"HELP") => Rule::SameType,
         (b"SORT" | b"SORT_RO", _) => Rule::Sort,
-        (
-            b"GEORADIUS" | b"GEORADIUS_RO" | b"GEORADIUSBYMEMBER" | b"GEORADIUSBYMEMBER_RO" | b"GEOSEARCH",
-            _,
-        ) => Rule::Geo,
         (b"SCAN" | b"HSCAN" | b"SSCAN" | b"ZSCAN", _) => Rule::Page,
         _ => Rule::Exact,
     }
@@ -128,15 +121,6 @@ fn sort(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
     let cut = has_word(args, "LIMIT") || has_word(args, "GET");
     (ties && (left == right || (cut && left.len() == right.len())))
         .then_some(Same::Explained(Reason::SortTies))
-}
-
-fn geo(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
-    let (left, right) = (sorted(subject, 1)?, sorted(oracle, 1)?);
-    if left == right {
-        let ordered = ["ASC", "DESC", "COUNT"].iter().any(|word| has_word(args, word));
-        return (!ordered || has_word(args, "ANY")).then_some(Same::Explained(Reason::GeoOrder));
-    }
-    (has_word(args, "ANY") && left.len() == right.len()).then_some(Same::Explained(Reason::GeoAny))
 }
 
 fn encoding(subject: &Reply, oracle: &Reply) -> Option<Same> {

@@ -165,12 +165,9 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
             usize::MAX,
             LIST_BYTES,
         ),
-        Reason::SetRebuilt
-        | Reason::SortTies
-        | Reason::GeoOrder
-        | Reason::GeoAny
-        | Reason::RankWithScore
-        | Reason::ZeroByteInError => return Ok(None),
+        Reason::SetRebuilt | Reason::SortTies | Reason::RankWithScore | Reason::ZeroByteInError => {
+            return Ok(None);
+        }
     };
     let reply = side_value(subject, &question.0)?;
     let lengths: Vec<usize> = reply

@@ -1,7 +1,7 @@
 //! Random commands on positions.
 
 use super::Maker;
-use crate::differential::pool::Kind::Geo;
+use crate::differential::pool::Kind::{Geo, Scored};
 use crate::differential::pool::{Command, Pool, cmd};
 
 pub(super) const MAKERS: &[Maker] = &[
@@ -33,6 +33,10 @@ pub(super) const MAKERS: &[Maker] = &[
         search(cmd("GEOSEARCHSTORE").arg(target).arg(p.key(Geo)), true, p)
     },
     |p| {
+        let target = p.key_of(Scored);
+        search(cmd("GEOSEARCHSTORE").arg(target).arg(p.key(Geo)), true, p).arg("STOREDIST")
+    },
+    |p| {
         let name = p.one_of(&["GEORADIUS", "GEORADIUS_RO"]);
         let command = cmd(name).arg(p.key(Geo));
         let (longitude, latitude) = position(p);
@@ -55,7 +59,7 @@ fn unit(p: &mut Pool) -> &'static str {
 fn position(p: &mut Pool) -> (Vec<u8>, Vec<u8>) {
     if p.chance(1, 20) {
         return (
-            p.one_of(&["181", "-180.1", "abc", "nan", "0"]).into(),
+            p.one_of(&["181", "-180.1", "abc", "nan"]).into(),
             p.one_of(&["86", "-90", "x", "inf", "0"]).into(),
         );
     }
@@ -110,19 +114,19 @@ fn search(command: Command, store: bool, p: &mut Pool) -> Command {
         command.arg("BYBOX").arg(length(p)).arg(length(p)).arg(unit(p))
     };
     let command = order_and_count(command, store, p);
-    if store {
-        command.when(p.chance(1, 3), |command| command.arg("STOREDIST"))
-    } else {
-        with(command, p)
-    }
+    if store { command } else { with(command, p) }
 }
 
 fn radius(command: Command, p: &mut Pool) -> Command {
     let command = command.arg(length(p)).arg(unit(p));
     if p.chance(1, 6) {
         let command = order_and_count(command, true, p);
-        let option = p.one_of(&["STORE", "STOREDIST"]);
-        return command.arg(option).arg(p.key_of(Geo));
+        // Distances as scores would decode to positions that are too near each other to be told apart.
+        return if p.chance(1, 2) {
+            command.arg("STORE").arg(p.key_of(Geo))
+        } else {
+            command.arg("STOREDIST").arg(p.key_of(Scored))
+        };
     }
     let command = with(command, p);
     order_and_count(command, false, p)
