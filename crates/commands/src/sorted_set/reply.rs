@@ -38,7 +38,7 @@ pub(super) fn element(reply: &mut Reply, name: Item<'_>, score: f64, scores: boo
 /// are shown with all their digits.
 pub(super) fn score_text(reply: &mut Reply, score: f64, in_listpack: bool) {
     const LARGEST: f64 = (i64::MAX / 2) as f64;
-    if in_listpack && score.fract() == 0.0 && score.abs() < LARGEST {
+    if in_listpack && score.fract() == 0.0 && score.abs() <= LARGEST {
         reply.bulk_int(score as i64);
     } else {
         reply.bulk(&numeric::format_f64_17g(score));

@@ -579,3 +579,14 @@ fn a_result_with_a_long_member_keeps_the_sign_of_zero() {
         ("OBJECT ENCODING small", "$8 listpack"),
     ]);
 }
+
+#[test]
+fn zscan_shows_whole_scores_up_to_half_of_the_integers() {
+    let mut f = Fixture::new();
+    f.check(&[
+        ("ZADD z 4611686018427387904 m", ":1"),
+        ("ZSCAN z 0", "*2 $1 0 *2 $1 m $19 4611686018427387904"),
+        ("ZADD z 4611686018427389000 m", ":0"),
+        ("ZSCAN z 0", "*2 $1 0 *2 $1 m $22 4.6116860184273889e+18"),
+    ]);
+}
