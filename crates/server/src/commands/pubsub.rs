@@ -89,7 +89,7 @@ const PUBLISH: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "publish",
         arity: 3,
-        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST, MAY_REPLICATE),
+        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST),
         group: Group::Pubsub,
         since: "2.0.0",
         summary: "Sends a message to a channel.",
