@@ -274,11 +274,25 @@ fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let limits = ctx.limits.zset;
     let result = match ctx.data.read::<Zset>(args.get(2))? {
         None => Zset::new(),
-        Some(set) => Zset::from_unsorted(
-            set.range(query.ranks(set))
-                .map(|(member, score)| (member.to_cow(), score)),
-            &limits,
-        ),
+        Some(set) => {
+            let range = set.range(query.ranks(set));
+            let range: Box<dyn Iterator<Item = _>> = if query.rev {
+                Box::new(range.rev())
+            } else {
+                Box::new(range)
+            };
+            let members = range.map(|(member, score)| (member.to_cow(), score));
+            match query.bounds {
+                // How many there will be is known, and so the encoding, as in Redis.
+                Bounds::Rank(..) => Zset::from_unsorted(members, &limits),
+                Bounds::Score(_) | Bounds::Lex(..) => {
+                    members.fold(Zset::new(), |mut result, (member, score)| {
+                        result.insert(&member, score, &limits);
+                        result
+                    })
+                }
+            }
+        }
     };
     store(ctx, args.get(1), result, "zrangestore")
 }

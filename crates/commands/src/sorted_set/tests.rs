@@ -590,3 +590,21 @@ fn zscan_shows_whole_scores_up_to_half_of_the_integers() {
         ("ZSCAN z 0", "*2 $1 0 *2 $1 m $22 4.6116860184273889e+18"),
     ]);
 }
+
+#[test]
+fn a_stored_range_keeps_the_sign_of_zero_where_redis_does() {
+    let mut f = Fixture::new();
+    let long = "x".repeat(65);
+    f.check(&[
+        (format!("ZADD z 3 {long} -0 a").as_str(), ":2"),
+        ("ZSCORE z a", "$2 -0"),
+        ("ZRANGESTORE d z -inf +inf BYSCORE", ":2"),
+        ("ZSCORE d a", "$1 0"),
+        ("ZRANGESTORE d z +inf -inf BYSCORE REV", ":2"),
+        ("ZSCORE d a", "$2 -0"),
+        ("ZRANGESTORE d z 0 -1", ":2"),
+        ("ZSCORE d a", "$1 0"),
+        ("ZRANGESTORE d z 0 -1 REV", ":2"),
+        ("ZSCORE d a", "$2 -0"),
+    ]);
+}
