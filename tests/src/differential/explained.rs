@@ -20,6 +20,8 @@ pub enum Reason {
     SortTies,
     /// ZRANK with a third word.
     RankWithScore,
+    /// COMMAND GETKEYS of a command whose number of keys is none.
+    KeyCount,
     /// An error that quotes an argument with a zero byte.
     ZeroByteInError,
 }
@@ -47,6 +49,10 @@ pub const EXPLAINED: &[(Reason, &str)] = &[
         "ZRANK and ZREVRANK take WITHSCORE since Redis 7.2; the oracle refuses another word",
     ),
     (
+        Reason::KeyCount,
+        "COMMAND GETKEYS refuses a number of keys that is none, as Redis 7.2 does; the oracle takes its leading digits",
+    ),
+    (
         Reason::ZeroByteInError,
         "an error that quotes an argument ends the quotation at a zero byte in the oracle",
     ),
@@ -58,6 +64,10 @@ impl Reason {
         let name = args.first()?.to_ascii_uppercase();
         if matches!(name.as_slice(), b"ZRANK" | b"ZREVRANK") && args.len() == 4 && oracle.is_error() {
             return Some(Reason::RankWithScore);
+        }
+        if name == b"COMMAND" && subject.is_error() && oracle.elements().is_some() {
+            let refused = *subject == Reply::Error(b"ERR Invalid arguments specified for command".to_vec());
+            return refused.then_some(Reason::KeyCount);
         }
         let quotes_zero = args.iter().any(|arg| arg.contains(&0)) && same_first_words(subject, oracle);
         quotes_zero.then_some(Reason::ZeroByteInError)

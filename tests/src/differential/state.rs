@@ -165,7 +165,11 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
             usize::MAX,
             LIST_BYTES,
         ),
-        Reason::SetRebuilt | Reason::SortTies | Reason::RankWithScore | Reason::ZeroByteInError => {
+        Reason::SetRebuilt
+        | Reason::SortTies
+        | Reason::RankWithScore
+        | Reason::KeyCount
+        | Reason::ZeroByteInError => {
             return Ok(None);
         }
     };
