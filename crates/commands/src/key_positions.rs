@@ -282,7 +282,7 @@ fn skip(option: &[u8], options: &[(&str, usize)]) -> usize {
 
 const SORT_OPTIONS: &[(&str, usize)] = &[("limit", 2), ("get", 1), ("by", 1)];
 
-/// SORT key [options]: the last STORE wins.
+/// SORT key options...: the last STORE wins.
 fn sort_keys<V: Argv + ?Sized>(specs: &[KeySpec], argv: &V, keys: &mut KeyRefs) -> Result<(), KeysError> {
     let source = specs.first().map_or(KeyFlags::NONE, |s| s.flags);
     let target = specs.last().map_or(KeyFlags::NONE, |s| s.flags);
@@ -319,7 +319,7 @@ fn sort_reads_other_keys<V: Argv + ?Sized>(argv: &V) -> bool {
     false
 }
 
-/// MIGRATE host port key db timeout [options] or, with an empty key, MIGRATE ... KEYS key...
+/// MIGRATE host port key db timeout options... or, with an empty key, MIGRATE ... KEYS key...
 fn migrate_keys<V: Argv + ?Sized>(specs: &[KeySpec], argv: &V, keys: &mut KeyRefs) -> Result<(), KeysError> {
     let flags = specs.first().map_or(KeyFlags::NONE, |s| s.flags);
     if argv.argc() < 4 {
