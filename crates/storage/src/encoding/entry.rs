@@ -31,8 +31,8 @@ use crate::value::{HeapStr, Kind, Value, ValueMut, ValueRef};
 pub const INLINE_MAX: usize = 2048;
 /// Longest string that OBJECT ENCODING calls `embstr`.
 pub const EMBSTR_MAX: usize = 44;
-/// Longest key, as in Redis.
-pub const KEY_MAX: usize = 512 * 1024 * 1024;
+/// Longest key: what its length field holds. The protocol's limits (`proto-max-bulk-len`) come first.
+pub const KEY_MAX: usize = u32::MAX as usize;
 
 const HEADER: usize = 8;
 const ALIGN: usize = 8;
