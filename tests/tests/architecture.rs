@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-replication", &["holdfast-resp"]),
     ("holdfast-persistence", &["holdfast-storage", "holdfast-resp"]),
     ("holdfast-cluster", &[]),
+    ("holdfast-scripting", &["holdfast-resp"]),
     ("holdfast-commands", &["holdfast-resp", "holdfast-storage"]),
     (
         "holdfast",
@@ -16,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "holdfast-resp",
             "holdfast-storage",
             "holdfast-commands",
+            "holdfast-scripting",
             "holdfast-persistence",
             "holdfast-replication",
             "holdfast-cluster",
