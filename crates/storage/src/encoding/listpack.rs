@@ -22,6 +22,8 @@ use std::fmt;
 use entry::{END, Encoded, check_at, item_at, span_at, span_of_first, start_before};
 pub use entry::{Item, Needle};
 
+use smallvec::SmallVec;
+
 use super::integer::MAX_INTEGER_TEXT;
 use super::thin::{ThinBuf, ThinFormat};
 
@@ -342,6 +344,18 @@ impl Listpack {
         self.splice(self.end(), 0, 0, &[Encoded::of(first), Encoded::of(second)]);
     }
 
+    /// Appends several values with one reallocation; text that spells an integer becomes one.
+    pub fn extend(&mut self, values: &[Item<'_>]) {
+        let entries: SmallVec<[Encoded<'_>; 16]> = values
+            .iter()
+            .map(|value| match value {
+                Item::Int(int) => Encoded::of_int(*int),
+                Item::Bytes(bytes) => Encoded::of(bytes),
+            })
+            .collect();
+        self.splice(self.end(), 0, 0, &entries);
+    }
+
     /// Puts a value before all others.
     pub fn push_front(&mut self, value: &[u8]) {
         self.splice(HEADER, 0, 0, &[Encoded::of(value)]);
@@ -370,6 +384,12 @@ impl Listpack {
     pub fn replace(&mut self, pos: Position, value: &[u8]) {
         let span = span_at(self.as_bytes(), pos.offset());
         self.splice(pos.offset(), span, 1, &[Encoded::of(value)]);
+    }
+
+    /// Replaces the value at `pos` by an integer; the position stays valid.
+    pub fn replace_int(&mut self, pos: Position, value: i64) {
+        let span = span_at(self.as_bytes(), pos.offset());
+        self.splice(pos.offset(), span, 1, &[Encoded::of_int(value)]);
     }
 
     /// Removes the entry at `pos`; `pos` is then the following entry, if there is one.
@@ -557,6 +577,33 @@ impl Iter<'_> {
     /// Where the next entry from the front begins.
     pub fn position(&self) -> Option<Position> {
         (self.front < self.back).then_some(Position::new(self.front))
+    }
+
+    /// Passes over `count` entries from the front (fewer if there are fewer) without decoding them.
+    pub fn pass(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.front >= self.back {
+                return;
+            }
+            self.front += span_at(self.bytes, self.front);
+        }
+    }
+
+    /// Passes over `count` entries from the back and lends those that follow, from where it is now to where it was.
+    /// None if there are fewer.
+    pub fn rewind(&mut self, count: usize) -> Option<Self> {
+        let behind = self.back;
+        for _ in 0..count {
+            if self.front >= self.back {
+                return None;
+            }
+            self.back = start_before(self.bytes, self.back);
+        }
+        Some(Self {
+            bytes: self.bytes,
+            front: self.back,
+            back: behind,
+        })
     }
 }
 
