@@ -3,6 +3,7 @@
 use holdfast_storage::types::hash::HashLimits;
 use holdfast_storage::types::list::ListLimits;
 use holdfast_storage::types::set::SetLimits;
+use holdfast_storage::types::stream::StreamLimits;
 use holdfast_storage::types::zset::ZsetLimits;
 
 /// See the directives of the same names.
@@ -16,6 +17,8 @@ pub struct Limits {
     pub hash: HashLimits,
     /// `zset-max-listpack-*`.
     pub zset: ZsetLimits,
+    /// `stream-node-max-*`.
+    pub stream: StreamLimits,
     /// `hll-sparse-max-bytes`.
     pub hll_sparse_max_bytes: usize,
     /// `proto-max-bulk-len` in bytes: no string grows beyond it.
@@ -33,6 +36,7 @@ impl Default for Limits {
             set: SetLimits::default(),
             hash: HashLimits::default(),
             zset: ZsetLimits::default(),
+            stream: StreamLimits::default(),
             hll_sparse_max_bytes: 3000,
             max_string: 512 * 1024 * 1024,
             lfu: false,

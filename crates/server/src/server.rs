@@ -15,6 +15,7 @@ use holdfast_storage::keyspace::Keyspace;
 use holdfast_storage::types::hash::HashLimits;
 use holdfast_storage::types::list::ListLimits;
 use holdfast_storage::types::set::SetLimits;
+use holdfast_storage::types::stream::StreamLimits;
 use holdfast_storage::types::zset::ZsetLimits;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -177,6 +178,10 @@ impl Server {
             zset: ZsetLimits {
                 max_listpack_entries: size(Param::ZsetMaxListpackEntries),
                 max_listpack_value: size(Param::ZsetMaxListpackValue),
+            },
+            stream: StreamLimits {
+                node_max_bytes: size(Param::StreamNodeMaxBytes),
+                node_max_entries: c.int(Param::StreamNodeMaxEntries).max(0) as u64,
             },
             hll_sparse_max_bytes: size(Param::HllSparseMaxBytes),
             max_string: size(Param::ProtoMaxBulkLen),

@@ -24,6 +24,7 @@ use crate::numeric;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 use crate::value::{HeapStr, Kind, Value, ValueMut, ValueRef};
 
@@ -166,6 +167,34 @@ collection!(Set);
 collection!(Hash);
 collection!(Zset);
 
+impl Collection for Stream {
+    const KIND: Kind = Kind::Stream;
+    fn empty() -> Self {
+        Self::new()
+    }
+    /// The key of a stream without entries stays.
+    fn is_empty(&self) -> bool {
+        false
+    }
+    fn into_value(self) -> Value {
+        Value::Stream(self)
+    }
+    fn of(value: ValueRef<'_>) -> Option<&Self> {
+        if let ValueRef::Stream(v) = value {
+            Some(v)
+        } else {
+            None
+        }
+    }
+    fn of_mut(value: ValueMut<'_>) -> Option<&mut Self> {
+        if let ValueMut::Stream(v) = value {
+            Some(v)
+        } else {
+            None
+        }
+    }
+}
+
 impl<'a, 'k> Data<'a, 'k> {
     /// Data of database `db` in the locked shards at time `now_ms`.
     pub fn new(
@@ -253,6 +282,7 @@ impl<'a, 'k> Data<'a, 'k> {
             .table
             .remove(pos, |k| keyspace.table_hash(k));
         shard.touch(db, key);
+        note_gone(self.effects, shard, db, key, &entry);
         discard(self.effects, entry.into_value());
         self.effects.removals.push(Removal {
             db,
@@ -607,6 +637,7 @@ impl<'a, 'k> Data<'a, 'k> {
             .table
             .remove(pos, |k| keyspace.table_hash(k));
         shard.touch(db, key);
+        note_gone(self.effects, shard, db, key, &entry);
         let at = entry.expire_at_ms();
         (entry.into_value(), at)
     }
@@ -703,13 +734,26 @@ fn as_string(value: Option<ValueRef<'_>>) -> Result<Option<StrRef<'_>>, WrongTyp
         Some(ValueRef::Int(i)) => Ok(Some(StrRef::Int(i))),
         Some(ValueRef::Str { bytes, .. }) => Ok(Some(StrRef::Bytes(bytes))),
         Some(ValueRef::Heap(h)) => Ok(Some(StrRef::Heap(h))),
-        Some(ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Hash(_) | ValueRef::Zset(_)) => Err(WrongType),
+        Some(
+            ValueRef::List(_)
+            | ValueRef::Set(_)
+            | ValueRef::Hash(_)
+            | ValueRef::Zset(_)
+            | ValueRef::Stream(_),
+        ) => Err(WrongType),
     }
 }
 
 fn note_touched(effects: &mut Effects, db: u32, key: &[u8]) {
     if effects.want_touched {
         effects.touched.push((db, key.into()));
+    }
+}
+
+/// Who waits for a stream as a member of a group is told that it has gone: there is no group any more.
+fn note_gone(effects: &mut Effects, shard: &Shard, db: u32, key: &[u8], entry: &Entry) {
+    if entry.kind() == Kind::Stream && shard.is_awaited(db, key) {
+        effects.ready.push((db, key.into()));
     }
 }
 
@@ -755,10 +799,17 @@ impl<T: Collection> Edit<'_, T> {
         self.record(Some(second), changes.max(1));
     }
 
+    /// Clients that wait for the key are to look at it once more, although it is not new.
+    pub fn wake(&mut self) {
+        if !self.new && self.shard.is_awaited(self.db, self.key) {
+            self.effects.ready.push((self.db, self.key.into()));
+        }
+    }
+
     /// Nothing was changed.
     pub fn unchanged(mut self) {
         self.done = true;
-        if self.is_empty() {
+        if self.new || self.is_empty() {
             self.remove();
         }
     }

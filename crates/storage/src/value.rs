@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 
 /// Type of a value, as TYPE names it.
@@ -17,11 +18,19 @@ pub enum Kind {
     Set,
     Zset,
     Hash,
+    Stream,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::String, Self::List, Self::Set, Self::Zset, Self::Hash];
+    pub const ALL: [Self; 6] = [
+        Self::String,
+        Self::List,
+        Self::Set,
+        Self::Zset,
+        Self::Hash,
+        Self::Stream,
+    ];
 
     /// The name that TYPE answers.
     pub const fn name(self) -> &'static str {
@@ -31,6 +40,7 @@ impl Kind {
             Self::Set => "set",
             Self::Zset => "zset",
             Self::Hash => "hash",
+            Self::Stream => "stream",
         }
     }
 }
@@ -98,6 +108,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
+    /// A stream.
+    Stream(Stream),
 }
 
 /// A borrowed value.
@@ -122,6 +134,8 @@ pub enum ValueRef<'a> {
     Hash(&'a Hash),
     /// A sorted set.
     Zset(&'a Zset),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// A value lent to be changed in place.
@@ -141,6 +155,8 @@ pub enum ValueMut<'a> {
     Hash(&'a mut Hash),
     /// A sorted set.
     Zset(&'a mut Zset),
+    /// A stream.
+    Stream(&'a mut Stream),
 }
 
 impl ValueRef<'_> {
@@ -152,6 +168,7 @@ impl ValueRef<'_> {
             Self::Set(_) => Kind::Set,
             Self::Hash(_) => Kind::Hash,
             Self::Zset(_) => Kind::Zset,
+            Self::Stream(_) => Kind::Stream,
         }
     }
 
@@ -165,6 +182,7 @@ impl ValueRef<'_> {
             Self::Set(v) => v.encoding(),
             Self::Hash(v) => v.encoding(),
             Self::Zset(v) => v.encoding(),
+            Self::Stream(v) => v.encoding(),
         }
     }
 
@@ -179,6 +197,7 @@ impl ValueRef<'_> {
             Self::Set(v) => Value::Set((*v).clone()),
             Self::Hash(v) => Value::Hash((*v).clone()),
             Self::Zset(v) => Value::Zset((*v).clone()),
+            Self::Stream(v) => Value::Stream((*v).clone()),
         }
     }
 
@@ -191,6 +210,7 @@ impl ValueRef<'_> {
             Self::Set(v) => v.memory_usage(samples),
             Self::Hash(v) => v.memory_usage(samples),
             Self::Zset(v) => v.memory_usage(samples),
+            Self::Stream(v) => v.memory_usage(samples),
         }
     }
 }
@@ -205,6 +225,7 @@ impl Value {
             Self::Set(v) => v.free_effort(),
             Self::Hash(v) => v.free_effort(),
             Self::Zset(v) => v.free_effort(),
+            Self::Stream(v) => v.free_effort(),
         }
     }
 }

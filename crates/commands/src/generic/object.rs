@@ -184,7 +184,8 @@ fn refcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             | ValueRef::List(_)
             | ValueRef::Set(_)
             | ValueRef::Hash(_)
-            | ValueRef::Zset(_),
+            | ValueRef::Zset(_)
+            | ValueRef::Stream(_),
         ) => false,
     };
     ctx.done_int(if shared { SHARED } else { 1 })

@@ -61,7 +61,8 @@ impl<'a> Source<'a> {
                 | ValueRef::Str { .. }
                 | ValueRef::Heap(_)
                 | ValueRef::List(_)
-                | ValueRef::Hash(_),
+                | ValueRef::Hash(_)
+                | ValueRef::Stream(_),
             ) => return Err(CmdError::WrongType),
         };
         Ok(Self {
@@ -86,7 +87,8 @@ impl<'a> Source<'a> {
                 | ValueRef::Str { .. }
                 | ValueRef::Heap(_)
                 | ValueRef::List(_)
-                | ValueRef::Hash(_),
+                | ValueRef::Hash(_)
+                | ValueRef::Stream(_),
             )
             | None => {}
         }
@@ -112,7 +114,8 @@ impl<'a> Source<'a> {
                 | ValueRef::Str { .. }
                 | ValueRef::Heap(_)
                 | ValueRef::List(_)
-                | ValueRef::Hash(_),
+                | ValueRef::Hash(_)
+                | ValueRef::Stream(_),
             )
             | None => members.retain_mut(|(_, score)| decide(score, None)),
         }

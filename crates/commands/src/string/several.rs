@@ -74,7 +74,14 @@ fn mget(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             Some(ValueRef::Int(i)) => ctx.reply.bulk_int(i),
             Some(ValueRef::Str { bytes, .. }) => ctx.reply.bulk(bytes),
             Some(ValueRef::Heap(text)) => ctx.reply.bulk(text.as_slice()),
-            Some(ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Hash(_) | ValueRef::Zset(_)) | None => {
+            Some(
+                ValueRef::List(_)
+                | ValueRef::Set(_)
+                | ValueRef::Hash(_)
+                | ValueRef::Zset(_)
+                | ValueRef::Stream(_),
+            )
+            | None => {
                 ctx.reply.null();
             }
         }

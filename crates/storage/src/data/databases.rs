@@ -4,7 +4,7 @@
 
 use super::Data;
 use crate::effects::{Event, Garbage};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 impl Data<'_, '_> {
     /// A copy of a key's value, and its expiry. Long strings share their bytes with the original until one of the two
@@ -41,6 +41,11 @@ impl Data<'_, '_> {
                     continue;
                 }
                 shard.touch_all(db, |key| table.find(keyspace.table_hash(key), key).is_some());
+                let gone = shard.awaited(db).filter(|key| {
+                    let at = table.find(keyspace.table_hash(key), key);
+                    at.is_some_and(|at| table.get(at).kind() == Kind::Stream)
+                });
+                self.effects.ready.extend(gone.map(|key| (db, key.into())));
                 let table = std::mem::take(&mut shard.dbs[db as usize].table);
                 removed += table.len() as u64;
                 self.effects.garbage.push(Garbage::Table(table));

@@ -35,7 +35,8 @@ pub(super) fn edit_text<R>(entry: &mut Entry, change: impl FnOnce(&mut Vec<u8>) 
         | ValueRef::List(_)
         | ValueRef::Set(_)
         | ValueRef::Hash(_)
-        | ValueRef::Zset(_) => return Some(change(entry.make_heap()?.make_mut())),
+        | ValueRef::Zset(_)
+        | ValueRef::Stream(_) => return Some(change(entry.make_heap()?.make_mut())),
     };
     let result = change(&mut text);
     let at = entry.expire_at_ms();

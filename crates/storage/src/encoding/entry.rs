@@ -24,6 +24,7 @@ use bytes::Bytes;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 use crate::value::{HeapStr, Kind, Value, ValueMut, ValueRef};
 
@@ -49,12 +50,14 @@ const P_LIST: u8 = 3;
 const P_SET: u8 = 4;
 const P_HASH: u8 = 5;
 const P_ZSET: u8 = 6;
+const P_STREAM: u8 = 7;
 
 const _: () = {
     assert!(size_of::<List>() == 8 && align_of::<List>() <= 8);
     assert!(size_of::<Set>() == 8 && align_of::<Set>() <= 8);
     assert!(size_of::<Hash>() == 8 && align_of::<Hash>() <= 8);
     assert!(size_of::<Zset>() == 8 && align_of::<Zset>() <= 8);
+    assert!(size_of::<Stream>() == 8 && align_of::<Stream>() <= 8);
     assert!(size_of::<Box<HeapStr>>() == 8);
     assert!(size_of::<Option<Entry>>() == 8);
 };
@@ -70,6 +73,7 @@ const _: () = {
     send::<Set>();
     send::<Hash>();
     send::<Zset>();
+    send::<Stream>();
     send::<HeapStr>();
 };
 
@@ -135,6 +139,7 @@ impl Entry {
             Value::Set(v) => Self::new_word(key, P_SET, v, expire_at_ms),
             Value::Hash(v) => Self::new_word(key, P_HASH, v, expire_at_ms),
             Value::Zset(v) => Self::new_word(key, P_ZSET, v, expire_at_ms),
+            Value::Stream(v) => Self::new_word(key, P_STREAM, v, expire_at_ms),
         }
     }
 
@@ -215,6 +220,7 @@ impl Entry {
             P_SET => Kind::Set,
             P_HASH => Kind::Hash,
             P_ZSET => Kind::Zset,
+            P_STREAM => Kind::Stream,
             other => unreachable!("entry with payload kind {other}"),
         }
     }
@@ -252,6 +258,7 @@ impl Entry {
                 P_SET => ValueRef::Set(&*word.cast::<Set>()),
                 P_HASH => ValueRef::Hash(&*word.cast::<Hash>()),
                 P_ZSET => ValueRef::Zset(&*word.cast::<Zset>()),
+                P_STREAM => ValueRef::Stream(&*word.cast::<Stream>()),
                 other => unreachable!("entry with payload kind {other}"),
             }
         }
@@ -275,6 +282,7 @@ impl Entry {
                 P_SET => ValueMut::Set(&mut *word.cast::<Set>()),
                 P_HASH => ValueMut::Hash(&mut *word.cast::<Hash>()),
                 P_ZSET => ValueMut::Zset(&mut *word.cast::<Zset>()),
+                P_STREAM => ValueMut::Stream(&mut *word.cast::<Stream>()),
                 other => unreachable!("entry with payload kind {other}"),
             }
         }
@@ -335,7 +343,8 @@ impl Entry {
                 | ValueRef::List(_)
                 | ValueRef::Set(_)
                 | ValueRef::Hash(_)
-                | ValueRef::Zset(_) => {
+                | ValueRef::Zset(_)
+                | ValueRef::Stream(_) => {
                     unreachable!("checked to be a string without a heap allocation")
                 }
             };
@@ -349,7 +358,8 @@ impl Entry {
             | ValueMut::List(_)
             | ValueMut::Set(_)
             | ValueMut::Hash(_)
-            | ValueMut::Zset(_) => None,
+            | ValueMut::Zset(_)
+            | ValueMut::Stream(_) => None,
         }
     }
 
@@ -363,7 +373,8 @@ impl Entry {
             | ValueRef::List(_)
             | ValueRef::Set(_)
             | ValueRef::Hash(_)
-            | ValueRef::Zset(_) => self.take_owned().expect("these kinds own an allocation"),
+            | ValueRef::Zset(_)
+            | ValueRef::Stream(_) => self.take_owned().expect("these kinds own an allocation"),
         }
     }
 
@@ -490,6 +501,7 @@ impl Entry {
                 P_SET => Value::Set(word.cast::<Set>().read()),
                 P_HASH => Value::Hash(word.cast::<Hash>().read()),
                 P_ZSET => Value::Zset(word.cast::<Zset>().read()),
+                P_STREAM => Value::Stream(word.cast::<Stream>().read()),
                 other => unreachable!("entry with payload kind {other}"),
             };
             self.0.as_ptr().write(P_INT);

@@ -196,9 +196,13 @@ fn load(ctx: &mut Ctx<'_, '_>, key: &[u8], options: &mut Options<'_>) -> Result<
             }
             By::Element | By::Pattern(_) => whole(zset.iter().map(|(m, _)| text(m)).collect()),
         },
-        Some(ValueRef::Int(_) | ValueRef::Str { .. } | ValueRef::Heap(_) | ValueRef::Hash(_)) => {
-            Err(CmdError::WrongType)
-        }
+        Some(
+            ValueRef::Int(_)
+            | ValueRef::Str { .. }
+            | ValueRef::Heap(_)
+            | ValueRef::Hash(_)
+            | ValueRef::Stream(_),
+        ) => Err(CmdError::WrongType),
     }
 }
 

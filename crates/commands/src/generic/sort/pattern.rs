@@ -81,7 +81,8 @@ impl<'a> Pattern<'a> {
                     | ValueRef::List(_)
                     | ValueRef::Set(_)
                     | ValueRef::Hash(_)
-                    | ValueRef::Zset(_),
+                    | ValueRef::Zset(_)
+                    | ValueRef::Stream(_),
                 ),
                 _,
             ) => with(None),

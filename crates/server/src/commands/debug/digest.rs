@@ -63,6 +63,7 @@ fn kind(kind: Kind) -> DigestType {
         Kind::Set => DigestType::Set,
         Kind::Zset => DigestType::ZSet,
         Kind::Hash => DigestType::Hash,
+        Kind::Stream => DigestType::Stream,
     }
 }
 
@@ -83,6 +84,13 @@ fn of(mut digest: ValueDigest, entry: &Entry) -> Digest {
         ValueRef::Zset(zset) => zset
             .iter()
             .for_each(|(member, score)| member.with_bytes(|bytes| digest.scored(bytes, score))),
+        ValueRef::Stream(stream) => stream.iter().for_each(|entry| {
+            digest.stream_id(entry.id.ms, entry.id.seq);
+            entry.fields.for_each(|(field, value)| {
+                digest.item(&field.to_cow());
+                digest.item(&value.to_cow());
+            });
+        }),
     }
     digest.finish(entry.expire_at_ms().is_some())
 }

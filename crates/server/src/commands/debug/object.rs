@@ -7,6 +7,7 @@ use holdfast_storage::data::Data;
 use holdfast_storage::encoding::entry::Entry;
 use holdfast_storage::encoding::listpack::Listpack;
 use holdfast_storage::types::list::{List, NodeRef};
+use holdfast_storage::types::stream::{Stream, StreamId};
 use holdfast_storage::value::ValueRef;
 
 use super::DONE;
@@ -101,6 +102,7 @@ fn pack_of(value: ValueRef<'_>) -> Option<&Listpack> {
         ValueRef::Set(set) => set.as_listpack(),
         ValueRef::Hash(hash) => hash.as_listpack(),
         ValueRef::Zset(zset) => zset.as_listpack(),
+        ValueRef::Stream(_) => None,
     }
 }
 
@@ -159,7 +161,42 @@ fn serialized_length(value: ValueRef<'_>) -> usize {
             Some(pack) => text(pack.as_bytes()),
             None => items(zset.len(), zset.iter().map(|(m, _)| m.with_bytes(text) + 8).sum()),
         },
+        ValueRef::Stream(stream) => stream_length(stream),
     }
+}
+
+/// Every node with its first id, the stream's numbers, and its groups with what is pending.
+fn stream_length(stream: &Stream) -> usize {
+    /// An id as bytes; an id and the time and number of its delivery.
+    const ID: usize = 16;
+    let number = |n: u64| prefix(usize::try_from(n).unwrap_or(usize::MAX));
+    let id = |id: StreamId| number(id.ms) + number(id.seq);
+    let nodes: usize = stream
+        .nodes()
+        .map(|(_, pack)| prefix(ID) + ID + text(pack.as_bytes()))
+        .sum();
+    let ids = id(stream.last_id()) + id(stream.first_id()) + id(stream.max_deleted_id());
+    let numbers = number(stream.len()) + number(stream.entries_added());
+    let groups: usize = stream
+        .groups()
+        .map(|(name, group)| {
+            let pending = group.pending_range(..);
+            let pending: usize = pending.map(|(_, entry)| ID + 8 + number(entry.deliveries)).sum();
+            let consumers = group.consumers().map(|(_, consumer)| {
+                let own = consumer.pending().len();
+                text(consumer.name()) + 16 + prefix(own) + own * ID
+            });
+            let read = group.entries_read.map_or(9, number);
+            text(name)
+                + id(group.last_id)
+                + read
+                + prefix(group.pending_len())
+                + pending
+                + prefix(consumers.len())
+                + consumers.sum::<usize>()
+        })
+        .sum();
+    prefix(stream.nodes().len()) + nodes + numbers + ids + prefix(stream.group_count()) + groups
 }
 
 /// Bytes of an intset's member, if it were the widest.

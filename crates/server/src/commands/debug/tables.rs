@@ -85,7 +85,8 @@ pub(super) fn of_value(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult 
             | ValueRef::List(_)
             | ValueRef::Set(_)
             | ValueRef::Hash(_)
-            | ValueRef::Zset(_) => {
+            | ValueRef::Zset(_)
+            | ValueRef::Stream(_) => {
                 return Err(CmdError::msg(
                     "ERR The value stored at the specified key is not represented using an hash table",
                 ));
