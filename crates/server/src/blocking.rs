@@ -271,8 +271,10 @@ pub fn serve_ready(w: &mut Worker) {
             };
             // The waiter's reply is built aside, so that the reply of the command that woke it stays in one piece.
             let outer = std::mem::replace(&mut w.reply, Reply::new(Vec::new(), waiter.proto));
+            let tracker = std::mem::replace(&mut w.tracker, waiter.client.tracker());
             let wait = execute::run_locked(w, &caller, waiter.entry, handler, Args::new(frame), &mut locked);
             let inner = std::mem::replace(&mut w.reply, outer);
+            w.tracker = tracker;
             if wait.is_none() {
                 server.blocking.answer(&mut locked, &waiter, inner.as_bytes());
             }

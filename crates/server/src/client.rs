@@ -40,11 +40,30 @@ pub mod flag {
     pub const NO_EVICT: u32 = 1 << 6;
     /// `T`: does not touch access times.
     pub const NO_TOUCH: u32 = 1 << 7;
+    /// `t`: tracks keys for client-side caching.
+    pub const TRACKING: u32 = 1 << 8;
+    /// `R`: the client that its invalidations were to go to is gone.
+    pub const TRACKING_BROKEN: u32 = 1 << 9;
+    /// `B`: tracks by prefix.
+    pub const TRACKING_BCAST: u32 = 1 << 10;
+    /// Tracks what follows CLIENT CACHING yes only.
+    pub const TRACKING_OPTIN: u32 = 1 << 11;
+    /// Does not track what follows CLIENT CACHING no.
+    pub const TRACKING_OPTOUT: u32 = 1 << 12;
+    /// Is not told of its own changes.
+    pub const TRACKING_NOLOOP: u32 = 1 << 13;
+    /// CLIENT CACHING has just been called.
+    pub const TRACKING_CACHING: u32 = 1 << 14;
+    /// How keys are tracked.
+    pub const TRACKING_MODES: u32 = TRACKING_BCAST | TRACKING_OPTIN | TRACKING_OPTOUT | TRACKING_NOLOOP;
     /// Every flag with its letter, in the order of CLIENT LIST.
     pub const LETTERS: &[(u32, char)] = &[
         (PUBSUB, 'P'),
         (MULTI, 'x'),
         (BLOCKED, 'b'),
+        (TRACKING, 't'),
+        (TRACKING_BROKEN, 'R'),
+        (TRACKING_BCAST, 'B'),
         (DIRTY_CAS, 'd'),
         (CLOSE_AFTER_REPLY, 'c'),
         (UNIX, 'U'),
@@ -95,6 +114,12 @@ pub struct Client {
     pub channels: AtomicUsize,
     /// Subscribed patterns.
     pub patterns: AtomicUsize,
+    /// Subscribed channels of shards.
+    pub shard_channels: AtomicUsize,
+    /// Bytes of the names that it is subscribed to, and of the prefixes that it tracks.
+    pub interest_mem: AtomicUsize,
+    /// Id of the client that gets its invalidations, 0: itself.
+    pub redirect: AtomicU64,
     /// Queued commands, or -1 outside MULTI.
     pub multi: AtomicI64,
     /// Memory of the queued commands in bytes.
@@ -150,6 +175,9 @@ impl Client {
             resp: AtomicU32::new(2),
             channels: AtomicUsize::new(0),
             patterns: AtomicUsize::new(0),
+            shard_channels: AtomicUsize::new(0),
+            interest_mem: AtomicUsize::new(0),
+            redirect: AtomicU64::new(0),
             multi: AtomicI64::new(-1),
             multi_mem: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
@@ -185,6 +213,31 @@ impl Client {
         self.flags.load(Ordering::Relaxed) & bits == bits
     }
 
+    /// As CLIENT LIST and CLIENT GETREDIR show it: -1 while nothing is tracked, 0 for the client itself.
+    pub fn redirect_shown(&self) -> i64 {
+        if self.has_flag(flag::TRACKING) {
+            self.redirect.load(Ordering::Relaxed) as i64
+        } else {
+            -1
+        }
+    }
+
+    /// Itself, if keys that it reads may have to be remembered.
+    pub fn tracker(self: &Arc<Self>) -> Option<Arc<Self>> {
+        (self.has_flag(flag::TRACKING) && !self.has_flag(flag::TRACKING_BCAST)).then(|| Arc::clone(self))
+    }
+
+    /// True if what it reads now is to be remembered for it.
+    pub fn remembers(&self) -> bool {
+        let flags = self.flags.load(Ordering::Relaxed);
+        let on = |bit: u32| flags & bit != 0;
+        let wanted = match on(flag::TRACKING_CACHING) {
+            true => !on(flag::TRACKING_OPTOUT),
+            false => !on(flag::TRACKING_OPTIN),
+        };
+        on(flag::TRACKING) && !on(flag::TRACKING_BCAST) && wanted
+    }
+
     /// True if the peer is on this machine.
     pub fn is_local(&self) -> bool {
         self.has_flag(flag::UNIX)
@@ -205,6 +258,17 @@ impl Client {
             ClientClass::Pubsub
         } else {
             ClientClass::Normal
+        }
+    }
+
+    /// Counts the memory of a name that the client wants to hear of, here and in the server's tables.
+    pub fn note_interest(&self, name: &[u8], more: bool) {
+        const ENTRY: usize = 64;
+        let bytes = 2 * name.len() + ENTRY;
+        if more {
+            self.interest_mem.fetch_add(bytes, Ordering::Relaxed);
+        } else {
+            self.interest_mem.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 

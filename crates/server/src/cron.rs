@@ -21,6 +21,7 @@ const JOBS: &[(&str, u32, Job)] = &[
     ("evict", 1, evict),
     ("clients", 0, clients),
     ("rates", 1, rates),
+    ("tracking", 1, tracking),
 ];
 
 /// State of the jobs between their runs.
@@ -187,6 +188,14 @@ fn clients(_: &mut Cron, w: &mut Worker) {
     server
         .output_crowded
         .store(output > OUTPUT_CROWDED, Ordering::Relaxed);
+}
+
+/// Forgets tracked keys where `tracking-table-max-keys` was made smaller.
+fn tracking(_: &mut Cron, w: &mut Worker) {
+    const STEPS: usize = 10_000;
+    w.server
+        .tracking
+        .limit(&w.server.clients, w.tracking_max_keys, STEPS);
 }
 
 fn rates(cron: &mut Cron, w: &mut Worker) {

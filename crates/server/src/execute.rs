@@ -6,7 +6,7 @@
 use holdfast_commands::args::Args;
 use holdfast_commands::ctx::{Ctx, Handler, Outcome, Wait};
 use holdfast_commands::key_positions::{KeyRefs, find_keys, needs_all_shards};
-use holdfast_commands::spec::Flags;
+use holdfast_commands::spec::{Flags, KeyFlags};
 use holdfast_replication::Record;
 use holdfast_resp::{Frame, encode_command};
 use holdfast_storage::data::{Data, OnExpired};
@@ -71,6 +71,7 @@ pub fn run_locked(
     let began = w.begin_timing();
     let mark = w.reply.mark();
     w.propagation.clear();
+    w.note_trackers();
     let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
     data.access = w.access;
     data.access.no_touch = caller.no_touch;
@@ -104,10 +105,38 @@ pub fn run_locked(
     if !w.effects.is_clean() {
         propagate(w, caller.db, args, entry.is(Flags::WRITE));
     }
+    if w.tracker.is_some() && entry.is(Flags::READONLY) {
+        remember_read(w, entry, &args.frame());
+    }
     if wait.is_none() {
         w.count_call(entry.id, failed, began);
     }
     wait
+}
+
+#[cold]
+fn remember_read(w: &mut Worker, entry: &Entry, frame: &Frame<'_>) {
+    // What has changed before, in the same transaction or because its time was over, is not what has been read now.
+    tell_trackers(w);
+    let mut keys = KeyRefs::new();
+    // Arguments that do not fit were answered with an error; what was found before is remembered, as in Redis.
+    let _misfit = find_keys(entry.spec, frame, &mut keys);
+    let keys = keys
+        .iter()
+        .filter(|key| !key.flags.has(KeyFlags::NOT_KEY))
+        .map(|key| frame.arg(key.index as usize));
+    remember_keys(w, keys);
+}
+
+/// Remembers for the client whose command runs, if it tracks what it reads, that it has been told these keys' values.
+/// They are still locked.
+pub fn remember_keys<'k>(w: &Worker, keys: impl Iterator<Item = &'k [u8]>) {
+    if let Some(client) = w.tracker.as_deref().filter(|c| c.remembers()) {
+        let server = &w.server;
+        server
+            .tracking
+            .remember(&server.clients, client, keys, w.tracking_max_keys);
+    }
 }
 
 /// Writes what the command did to the replication log, while its shards are still locked, so that the log's order
@@ -201,12 +230,30 @@ pub fn end_transaction(w: &mut Worker) {
 pub fn after_unlock(w: &mut Worker) {
     w.counters.hits += std::mem::take(&mut w.effects.hits);
     w.counters.misses += std::mem::take(&mut w.effects.misses);
+    if !w.effects.touched.is_empty() || w.effects.flushed {
+        tell_trackers(w);
+    }
     if !w.effects.events.is_empty() {
         let events = std::mem::take(&mut w.effects.events);
         w.server.publish_events(&events);
     }
     if !w.effects.garbage.is_empty() {
         w.server.reclaim.throw(std::mem::take(&mut w.effects.garbage));
+    }
+}
+
+#[cold]
+fn tell_trackers(w: &mut Worker) {
+    if w.effects.touched.is_empty() && !w.effects.flushed {
+        return;
+    }
+    let keys = std::mem::take(&mut w.effects.touched);
+    let (tracking, clients) = (&w.server.tracking, &w.server.clients);
+    if tracking.is_used() {
+        tracking.invalidate(clients, &keys, w.client_id);
+    }
+    if std::mem::take(&mut w.effects.flushed) && tracking.is_used() {
+        tracking.forget_all(clients);
     }
 }
 
@@ -239,6 +286,7 @@ fn remove_one(
     let server = std::sync::Arc::clone(&w.server);
     let shard = server.keyspace.shard_of(server.keyspace.hash(key).slot);
     let mut locked = server.keyspace.lock_one(shard);
+    w.note_trackers();
     let mut data = Data::new(&mut locked, db, w.now_ms, &mut w.effects, &mut w.rng);
     let done = how(&mut data, key);
     log_removals(w);

@@ -26,4 +26,5 @@ pub mod server;
 pub mod session;
 pub mod startup;
 pub mod stats;
+pub mod tracking;
 pub mod worker;

@@ -3,73 +3,146 @@
 //! Must not know: keys, commands. Messages go into mailboxes; a slow reader is ended by its output limit.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdfast_resp::{Proto, Reply};
 use holdfast_storage::glob;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::client::Client;
 
 type Listeners = HashMap<u64, Arc<Client>>;
+type ByName = HashMap<Box<[u8]>, Listeners>;
+
+/// Parts into which channels are divided, so that publishers to different channels seldom meet.
+const PARTS: usize = 64;
+
+/// Channels of one kind. Each part's lock is held while a message is given to all who listen: two publishers to one
+/// channel reach all of its listeners in the same order.
+#[derive(Debug)]
+struct Channels {
+    parts: Box<[Mutex<ByName>]>,
+    hasher: foldhash::fast::RandomState,
+    subscriptions: AtomicUsize,
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            hasher: foldhash::fast::RandomState::default(),
+            subscriptions: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Channels {
+    fn part(&self, channel: &[u8]) -> MutexGuard<'_, ByName> {
+        self.parts[self.hasher.hash_one(channel) as usize % PARTS].lock()
+    }
+
+    fn add(&self, channel: &[u8], client: &Arc<Client>) {
+        if add(&mut self.part(channel), channel, client) {
+            self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn remove(&self, channel: &[u8], client: u64) {
+        if remove(&mut self.part(channel), channel, client) {
+            self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.subscriptions.load(Ordering::Relaxed) > 0
+    }
+
+    fn names(&self, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
+        let mut names = Vec::new();
+        for part in &self.parts {
+            let part = part.lock();
+            let fits = |c: &[u8]| pattern.is_none_or(|p| glob::matches(p, c, false));
+            names.extend(part.keys().filter(|c| fits(c)).cloned());
+        }
+        names
+    }
+
+    fn listeners(&self, channel: &[u8]) -> usize {
+        self.part(channel).get(channel).map_or(0, HashMap::len)
+    }
+
+    fn count(&self) -> usize {
+        self.parts.iter().map(|part| part.lock().len()).sum()
+    }
+}
+
+fn add(map: &mut ByName, name: &[u8], client: &Arc<Client>) -> bool {
+    let listeners = map.entry(name.into()).or_default();
+    listeners.insert(client.id, Arc::clone(client)).is_none()
+}
+
+fn remove(map: &mut ByName, name: &[u8], client: u64) -> bool {
+    let Some(listeners) = map.get_mut(name) else {
+        return false;
+    };
+    let there = listeners.remove(&client).is_some();
+    if listeners.is_empty() {
+        map.remove(name);
+    }
+    there
+}
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct PubSub {
-    channels: RwLock<HashMap<Box<[u8]>, Listeners>>,
-    patterns: RwLock<HashMap<Box<[u8]>, Listeners>>,
-    subscriptions: AtomicUsize,
+    channels: Channels,
+    /// Channels of sharded publish/subscribe: names of their own.
+    sharded: Channels,
+    /// Locked after a part of the channels.
+    patterns: RwLock<ByName>,
+    pattern_subscriptions: AtomicUsize,
 }
 
 impl PubSub {
     /// Adds a listener to a channel.
     pub fn subscribe(&self, channel: &[u8], client: &Arc<Client>) {
-        self.add(&self.channels, channel, client);
+        self.channels.add(channel, client);
+    }
+
+    /// Adds a listener to a shard's channel.
+    pub fn ssubscribe(&self, channel: &[u8], client: &Arc<Client>) {
+        self.sharded.add(channel, client);
     }
 
     /// Adds a listener to a pattern.
     pub fn psubscribe(&self, pattern: &[u8], client: &Arc<Client>) {
-        self.add(&self.patterns, pattern, client);
+        if add(&mut self.patterns.write(), pattern, client) {
+            self.pattern_subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Removes a listener from a channel.
     pub fn unsubscribe(&self, channel: &[u8], client: u64) {
-        self.remove(&self.channels, channel, client);
+        self.channels.remove(channel, client);
+    }
+
+    /// Removes a listener from a shard's channel.
+    pub fn sunsubscribe(&self, channel: &[u8], client: u64) {
+        self.sharded.remove(channel, client);
     }
 
     /// Removes a listener from a pattern.
     pub fn punsubscribe(&self, pattern: &[u8], client: u64) {
-        self.remove(&self.patterns, pattern, client);
-    }
-
-    fn add(&self, map: &RwLock<HashMap<Box<[u8]>, Listeners>>, name: &[u8], client: &Arc<Client>) {
-        let mut map = map.write();
-        if map
-            .entry(name.into())
-            .or_default()
-            .insert(client.id, Arc::clone(client))
-            .is_none()
-        {
-            self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if remove(&mut self.patterns.write(), pattern, client) {
+            self.pattern_subscriptions.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn remove(&self, map: &RwLock<HashMap<Box<[u8]>, Listeners>>, name: &[u8], client: u64) {
-        let mut map = map.write();
-        if let Some(listeners) = map.get_mut(name) {
-            if listeners.remove(&client).is_some() {
-                self.subscriptions.fetch_sub(1, Ordering::Relaxed);
-            }
-            if listeners.is_empty() {
-                map.remove(name);
-            }
-        }
-    }
-
-    /// True if somebody listens to anything.
+    /// True if somebody listens to a channel or a pattern.
     pub fn is_used(&self) -> bool {
-        self.subscriptions.load(Ordering::Relaxed) > 0
+        self.channels.is_used() || self.pattern_subscriptions.load(Ordering::Relaxed) > 0
     }
 
     /// Sends a message to all who listen to the channel or to a pattern that matches it; returns how many messages
@@ -78,56 +151,60 @@ impl PubSub {
         if !self.is_used() {
             return 0;
         }
-        let mut sent = 0;
-        if let Some(listeners) = self.channels.read().get(channel) {
-            let mut texts = Texts::default();
-            for client in listeners.values() {
-                client.send(texts.get(client, |r| {
-                    r.push(3);
-                    r.bulk(b"message");
-                    r.bulk(channel);
-                    r.bulk(message);
-                }));
-                sent += 1;
+        // Held to the end, for the listeners of patterns as well: see `Channels`.
+        let part = self.channels.part(channel);
+        let mut sent = part
+            .get(channel)
+            .map_or(0, |all| tell(all, &[b"message", channel, message]));
+        if self.pattern_subscriptions.load(Ordering::Relaxed) > 0 {
+            for (pattern, listeners) in self.patterns.read().iter() {
+                if glob::matches(pattern, channel, false) {
+                    sent += tell(listeners, &[b"pmessage", pattern, channel, message]);
+                }
             }
         }
-        for (pattern, listeners) in self.patterns.read().iter() {
-            if !glob::matches(pattern, channel, false) {
-                continue;
-            }
-            let mut texts = Texts::default();
-            for client in listeners.values() {
-                client.send(texts.get(client, |r| {
-                    r.push(4);
-                    r.bulk(b"pmessage");
-                    r.bulk(pattern);
-                    r.bulk(channel);
-                    r.bulk(message);
-                }));
-                sent += 1;
-            }
-        }
+        drop(part);
         sent
+    }
+
+    /// Sends a message to all who listen to a shard's channel; returns how many they are.
+    pub fn spublish(&self, channel: &[u8], message: &[u8]) -> usize {
+        if !self.sharded.is_used() {
+            return 0;
+        }
+        let part = self.sharded.part(channel);
+        part.get(channel)
+            .map_or(0, |all| tell(all, &[b"smessage", channel, message]))
     }
 
     /// Channels with listeners that match a pattern (all if None).
     pub fn channels(&self, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
-        let channels = self.channels.read();
-        channels
-            .keys()
-            .filter(|c| pattern.is_none_or(|p| glob::matches(p, c, false)))
-            .cloned()
-            .collect()
+        self.channels.names(pattern)
+    }
+
+    /// The same of shards' channels.
+    pub fn shard_channels(&self, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
+        self.sharded.names(pattern)
     }
 
     /// Number of listeners of a channel.
     pub fn listeners(&self, channel: &[u8]) -> usize {
-        self.channels.read().get(channel).map_or(0, HashMap::len)
+        self.channels.listeners(channel)
+    }
+
+    /// Number of listeners of a shard's channel.
+    pub fn shard_listeners(&self, channel: &[u8]) -> usize {
+        self.sharded.listeners(channel)
     }
 
     /// Number of channels with listeners.
     pub fn channel_count(&self) -> usize {
-        self.channels.read().len()
+        self.channels.count()
+    }
+
+    /// Number of shards' channels with listeners.
+    pub fn shard_channel_count(&self) -> usize {
+        self.sharded.count()
     }
 
     /// Number of patterns.
@@ -136,12 +213,25 @@ impl PubSub {
     }
 }
 
+/// Puts a message into the mailboxes of all listeners; returns how many they are.
+fn tell(listeners: &Listeners, words: &[&[u8]]) -> usize {
+    let mut texts = Texts::default();
+    for client in listeners.values() {
+        client.send(texts.get(client, |r| {
+            r.push(words.len());
+            words.iter().for_each(|word| r.bulk(word));
+        }));
+    }
+    listeners.len()
+}
+
 /// The text of one message in both protocols, made when first needed.
 #[derive(Default)]
-struct Texts([Option<Vec<u8>>; 2]);
+pub struct Texts([Option<Vec<u8>>; 2]);
 
 impl Texts {
-    fn get(&mut self, client: &Client, write: impl FnOnce(&mut Reply)) -> &[u8] {
+    /// The text in the protocol of this client.
+    pub fn get(&mut self, client: &Client, write: impl FnOnce(&mut Reply)) -> &[u8] {
         let resp3 = client.resp.load(Ordering::Relaxed) == 3;
         self.0[usize::from(resp3)].get_or_insert_with(|| {
             let mut reply = Reply::new(Vec::new(), if resp3 { Proto::Resp3 } else { Proto::Resp2 });

@@ -31,6 +31,7 @@ use crate::reclaim::Reclaim;
 use crate::registry::Entry;
 use crate::session::Multi;
 use crate::stats::{Counters, Stats};
+use crate::tracking::Tracking;
 use crate::worker::Worker;
 
 /// The version that clients are told: the Redis whose commands and formats are here.
@@ -70,6 +71,8 @@ pub struct Server {
     pub clients: Clients,
     /// The channels.
     pub pubsub: PubSub,
+    /// Client-side caching.
+    pub tracking: Tracking,
     /// The clients that wait for keys.
     pub blocking: Blocking,
     /// The counters.
@@ -119,6 +122,7 @@ impl Server {
             log,
             clients: Clients::default(),
             pubsub: PubSub::default(),
+            tracking: Tracking::default(),
             blocking: Blocking::default(),
             stats: Stats::new(threads + EXTRA_ROWS),
             reclaim,
@@ -196,6 +200,7 @@ impl Server {
             lfu_decay_minutes: c.int(Param::LfuDecayTime) as u32,
             no_touch: false,
         };
+        w.tracking_max_keys = size(Param::TrackingTableMaxKeys);
         w.maxmemory = c.int(Param::Maxmemory) as u64;
         w.policy = self.policy();
         w.effects.event_mask = self.event_mask();

@@ -112,10 +112,14 @@ pub struct Session {
     pub watching: Watching,
     /// CLIENT REPLY.
     pub replies: Replies,
+    /// CLIENT TRACKING.
+    pub tracks: bool,
     /// Subscribed channels.
     pub channels: BTreeSet<Box<[u8]>>,
     /// Subscribed patterns.
     pub patterns: BTreeSet<Box<[u8]>>,
+    /// Subscribed channels of shards.
+    pub shard_channels: BTreeSet<Box<[u8]>>,
 }
 
 impl Session {
@@ -132,8 +136,10 @@ impl Session {
             multi: None,
             watching: Watching::default(),
             replies: Replies::On,
+            tracks: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
         }
     }
 
@@ -238,7 +244,18 @@ impl Session {
     /// Executes a command and drops its reply if the client wants none.
     fn execute_planned(&mut self, frame: Frame<'_>, plan: Plan, w: &mut Worker) -> Flow {
         let mark = w.reply.mark();
+        w.client_id = self.client.id;
+        self.note_tracker(w);
+        let is_client = self.tracks
+            && plan
+                .found
+                .as_ref()
+                .is_ok_and(|e| e.spec.name.starts_with("client|"));
         let flow = self.check_and_run(frame, plan, w);
+        if self.tracks && !is_client && self.multi.is_none() && !matches!(flow, Flow::Paused(_)) {
+            // CLIENT CACHING was about this command, or about the whole transaction.
+            self.client.set_flag(flag::TRACKING_CACHING, false);
+        }
         if self.replies != Replies::On && !matches!(flow, Flow::Paused(_)) {
             w.reply.truncate_to(mark);
             self.replies = match self.replies {
@@ -436,6 +453,18 @@ impl Session {
         }
     }
 
+    /// Tells the worker for whom it remembers what is read.
+    #[inline]
+    pub fn note_tracker(&self, w: &mut Worker) {
+        w.tracker = if self.tracks { self.client.tracker() } else { None };
+    }
+
+    /// Ends CLIENT TRACKING.
+    pub fn untrack(&mut self) {
+        self.server.tracking.disable(&self.client);
+        self.tracks = false;
+    }
+
     fn note_command(&self, id: usize) {
         self.client.last_command.store(id, Ordering::Relaxed);
     }
@@ -462,15 +491,18 @@ impl Session {
         Flow::Continue
     }
 
-    /// Number of channels and patterns.
+    /// Number of channels, patterns and shards' channels.
     pub fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
     }
 
     /// Publishes the number of subscriptions.
     pub fn note_subscriptions(&self) {
         self.client.channels.store(self.channels.len(), Ordering::Relaxed);
         self.client.patterns.store(self.patterns.len(), Ordering::Relaxed);
+        self.client
+            .shard_channels
+            .store(self.shard_channels.len(), Ordering::Relaxed);
         self.client.set_flag(flag::PUBSUB, self.subscriptions() > 0);
         self.server.apply_output_limit(&self.client);
     }
@@ -546,10 +578,16 @@ impl Session {
     /// Leaves all channels and patterns without telling the client.
     pub fn unsubscribe_all(&mut self) {
         for channel in std::mem::take(&mut self.channels) {
+            self.client.note_interest(&channel, false);
             self.server.pubsub.unsubscribe(&channel, self.client.id);
         }
         for pattern in std::mem::take(&mut self.patterns) {
+            self.client.note_interest(&pattern, false);
             self.server.pubsub.punsubscribe(&pattern, self.client.id);
+        }
+        for channel in std::mem::take(&mut self.shard_channels) {
+            self.client.note_interest(&channel, false);
+            self.server.pubsub.sunsubscribe(&channel, self.client.id);
         }
         self.note_subscriptions();
     }
@@ -558,6 +596,7 @@ impl Session {
     pub fn close(&mut self) {
         self.discard();
         self.unsubscribe_all();
+        self.untrack();
         self.server.clients.remove(self.client.id);
     }
 }

@@ -14,6 +14,7 @@ use holdfast_storage::evict::{Policy, Pool};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::client::Client;
 use crate::memory;
 use crate::server::Server;
 use crate::stats::Counters;
@@ -38,6 +39,10 @@ pub struct Worker {
     pub transaction: Option<Transaction>,
     /// Encoded commands on their way to the log.
     pub log_buf: Vec<u8>,
+    /// Id of the client whose command runs, 0: none.
+    pub client_id: u64,
+    /// The same client, if it tracks what it reads.
+    pub tracker: Option<Arc<Client>>,
     /// Randomness.
     pub rng: SmallRng,
     /// Decoder's scratch.
@@ -52,6 +57,8 @@ pub struct Worker {
     pub access: AccessPolicy,
     /// `maxmemory`, 0 for none.
     pub maxmemory: u64,
+    /// `tracking-table-max-keys`, 0 for any number.
+    pub tracking_max_keys: usize,
     /// `maxmemory-policy`.
     pub policy: Policy,
     /// Candidates for eviction.
@@ -95,6 +102,8 @@ impl Worker {
             propagation: Propagation::default(),
             transaction: None,
             log_buf: Vec::new(),
+            client_id: 0,
+            tracker: None,
             rng: SmallRng::from_os_rng(),
             scratch: DecodeScratch::new(),
             now_ms: 0,
@@ -102,6 +111,7 @@ impl Worker {
             decode_limits: DecodeLimits::default(),
             access: AccessPolicy::default(),
             maxmemory: 0,
+            tracking_max_keys: 0,
             policy: Policy::NoEviction,
             pool: Pool::default(),
             counters: Counters::default(),
@@ -175,6 +185,13 @@ impl Worker {
         self.effects.clear();
         self.propagation.clear();
         self.transaction = None;
+        self.tracker = None;
+    }
+
+    /// Asks whether somebody wants to know of changes, while the shards that will change are locked.
+    #[inline]
+    pub fn note_trackers(&mut self) {
+        self.effects.want_touched = self.server.tracking.is_used();
     }
 
     /// Adds the counters to the server's, and gives back what only a huge command needs.

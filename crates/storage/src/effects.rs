@@ -108,7 +108,7 @@ pub struct Effects {
     pub misses: u64,
     /// A key whose value cannot have been changed by anyone who did not say so: client tracking's set of touched keys.
     pub touched: Vec<(u32, Box<[u8]>)>,
-    /// Whole databases were emptied: client tracking tells everybody to forget everything.
+    /// Whole databases were emptied or swapped: client tracking tells everybody to forget everything.
     pub flushed: bool,
     /// True if somebody wants `touched`.
     pub want_touched: bool,

@@ -213,6 +213,7 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     let session = &mut *call.session;
     session.discard();
     session.unsubscribe_all();
+    session.untrack();
     session.db = 0;
     session.client.db.store(0, Ordering::Relaxed);
     session.client.names.lock().name.clear();

@@ -187,6 +187,14 @@ const CLIENT_SETNAME: ServerCommand = ServerCommand {
 };
 
 const HELP: &[(&str, &str)] = &[
+    (
+        "CACHING (YES|NO)",
+        "Track the keys of the next command, or do not, in OPTIN or OPTOUT mode.",
+    ),
+    (
+        "GETREDIR",
+        "Id of the client that gets this connection's invalidations.",
+    ),
     ("GETNAME", "Name of this connection."),
     ("ID", "Id of this connection."),
     ("INFO", "This connection as LIST shows it."),
@@ -217,6 +225,11 @@ const HELP: &[(&str, &str)] = &[
         "Note the name or version of the client library.",
     ),
     ("SETNAME <name>", "Name this connection."),
+    (
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+        "Tell this connection, or another one, when keys change that it has read.",
+    ),
+    ("TRACKINGINFO", "How keys are tracked for this connection."),
     (
         "UNBLOCK <id> [TIMEOUT|ERROR]",
         "End the wait of a client in a blocking command.",

@@ -131,7 +131,7 @@ fn row(text: &mut String, client: &Client, now_ms: i64) {
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
          qbuf={query_buffer} qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         client.addr,
         client.laddr,
@@ -143,13 +143,14 @@ fn row(text: &mut String, client: &Client, now_ms: i64) {
         client.db.load(Relaxed),
         client.channels.load(Relaxed),
         client.patterns.load(Relaxed),
-        0, // channels of shards
+        client.shard_channels.load(Relaxed),
         client.multi.load(Relaxed),
         client.watched.load(Relaxed),
         usize::from(output > 0),
         if output > 0 { "rw" } else { "r" },
         command(client),
         names.user,
+        client.redirect_shown(),
         client.resp.load(Relaxed),
         names.lib_name,
         names.lib_ver,

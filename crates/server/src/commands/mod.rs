@@ -6,6 +6,7 @@ mod client;
 mod client_kill;
 mod client_list;
 mod client_pause;
+mod client_tracking;
 mod command;
 mod config;
 mod connection;
@@ -14,6 +15,7 @@ mod info;
 mod memory;
 mod process;
 mod pubsub;
+mod pubsub_sharded;
 mod transactions;
 
 use std::fmt::Display;
@@ -21,10 +23,11 @@ use std::sync::Arc;
 
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
-use holdfast_commands::spec::Spec;
+use holdfast_commands::spec::{Flags, Spec};
 use holdfast_resp::Reply;
 use holdfast_storage::keyspace::{Locked, ShardSet};
 
+use crate::execute;
 use crate::registry::{Entry, Run};
 use crate::session::{Flow, Replies, Session};
 use crate::worker::Worker;
@@ -100,6 +103,7 @@ impl Call<'_, '_> {
             None => {
                 let server = Arc::clone(&self.session.server);
                 let mut locked = server.keyspace.lock(&ShardSet::All);
+                self.w.note_trackers();
                 f(&mut locked, self.w)
             }
         }
@@ -107,15 +111,21 @@ impl Call<'_, '_> {
 
     /// Runs `f` with the shard of `key` locked.
     pub fn with_key<R>(&mut self, key: &[u8], f: impl FnOnce(&mut Locked<'_>, &mut Worker) -> R) -> R {
-        match &mut self.locked {
-            Some(locked) => f(locked, self.w),
-            None => {
-                let server = Arc::clone(&self.session.server);
-                let shard = server.keyspace.shard_of(server.keyspace.hash(key).slot);
-                let mut locked = server.keyspace.lock_one(shard);
-                f(&mut locked, self.w)
-            }
+        let server = Arc::clone(&self.session.server);
+        let mut own = self.locked.is_none().then(|| {
+            let shard = server.keyspace.shard_of(server.keyspace.hash(key).slot);
+            server.keyspace.lock_one(shard)
+        });
+        self.w.note_trackers();
+        let result = match (&mut self.locked, &mut own) {
+            (Some(locked), _) => f(locked, self.w),
+            (None, Some(locked)) => f(locked, self.w),
+            (None, None) => unreachable!("it was locked above"),
+        };
+        if self.entry.is(Flags::READONLY) {
+            execute::remember_keys(self.w, std::iter::once(key));
         }
+        result
     }
 }
 
@@ -127,6 +137,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         client_kill::COMMANDS,
         client_list::COMMANDS,
         client_pause::COMMANDS,
+        client_tracking::COMMANDS,
         command::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,
@@ -135,6 +146,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         memory::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
+        pubsub_sharded::COMMANDS,
         transactions::COMMANDS,
     ]
     .into_iter()

@@ -1,5 +1,6 @@
 //! SUBSCRIBE and its like, PUBLISH, PUBSUB: <https://redis.io/docs/latest/develop/interact/pubsub/>.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_commands::args::Args;
@@ -8,6 +9,8 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 use holdfast_resp::Reply;
 
 use super::{Call, ServerCommand, ServerResult, help};
+use crate::client::Client;
+use crate::pubsub::PubSub;
 use crate::registry::Run;
 use crate::session::{Flow, Replies, Session};
 
@@ -186,50 +189,62 @@ const PUBSUB_HELP: ServerCommand = ServerCommand {
                     "NUMSUB [<channel> ...]",
                     "Number of subscribers of each channel, patterns not counted.",
                 ),
+                (
+                    "SHARDCHANNELS [<pattern>]",
+                    "Shards' channels with subscribers, all or those that match the pattern.",
+                ),
+                (
+                    "SHARDNUMSUB [<shardchannel> ...]",
+                    "Number of subscribers of each of these shards' channels.",
+                ),
             ],
         )
     }),
 };
 
-/// What channels and patterns have in common.
-struct Kind {
-    subscribe: &'static str,
-    unsubscribe: &'static str,
-    add: fn(&mut Session, &[u8]),
-    remove: fn(&mut Session, &[u8]),
-    all: fn(&Session) -> Vec<Box<[u8]>>,
+/// What channels, patterns and shards' channels have in common.
+pub(super) struct Kind {
+    pub subscribe: &'static str,
+    pub unsubscribe: &'static str,
+    pub names: fn(&mut Session) -> &mut BTreeSet<Box<[u8]>>,
+    pub join: fn(&PubSub, &[u8], &Arc<Client>),
+    pub leave: fn(&PubSub, &[u8], u64),
+    /// The number that a confirmation shows.
+    pub count: fn(&Session) -> usize,
+}
+
+impl Kind {
+    fn add(&self, session: &mut Session, name: &[u8]) {
+        if (self.names)(session).insert(name.into()) {
+            session.client.note_interest(name, true);
+            (self.join)(&session.server.pubsub, name, &session.client);
+        }
+    }
+
+    fn remove(&self, session: &mut Session, name: &[u8]) {
+        if (self.names)(session).remove(name) {
+            session.client.note_interest(name, false);
+            (self.leave)(&session.server.pubsub, name, session.client.id);
+        }
+    }
 }
 
 const CHANNELS: Kind = Kind {
     subscribe: "subscribe",
     unsubscribe: "unsubscribe",
-    add: |s, name| {
-        if s.channels.insert(name.into()) {
-            s.server.pubsub.subscribe(name, &s.client);
-        }
-    },
-    remove: |s, name| {
-        if s.channels.remove(name) {
-            s.server.pubsub.unsubscribe(name, s.client.id);
-        }
-    },
-    all: |s| s.channels.iter().cloned().collect(),
+    names: |s| &mut s.channels,
+    join: PubSub::subscribe,
+    leave: PubSub::unsubscribe,
+    count: |s| s.channels.len() + s.patterns.len(),
 };
 
 const PATTERNS: Kind = Kind {
     subscribe: "psubscribe",
     unsubscribe: "punsubscribe",
-    add: |s, name| {
-        if s.patterns.insert(name.into()) {
-            s.server.pubsub.psubscribe(name, &s.client);
-        }
-    },
-    remove: |s, name| {
-        if s.patterns.remove(name) {
-            s.server.pubsub.punsubscribe(name, s.client.id);
-        }
-    },
-    all: |s| s.patterns.iter().cloned().collect(),
+    names: |s| &mut s.patterns,
+    join: PubSub::psubscribe,
+    leave: PubSub::punsubscribe,
+    count: |s| s.channels.len() + s.patterns.len(),
 };
 
 fn confirm(reply: &mut Reply, what: &str, name: Option<&[u8]>, count: usize) {
@@ -249,15 +264,15 @@ fn send_if_muted(call: &mut Call<'_, '_>, from: usize) {
     }
 }
 
-fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
+pub(super) fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
     let from = call.w.reply.len();
     for name in args.from(1) {
-        (kind.add)(call.session, name);
+        kind.add(call.session, name);
         confirm(
             &mut call.w.reply,
             kind.subscribe,
             Some(name),
-            call.session.subscriptions(),
+            (kind.count)(call.session),
         );
     }
     send_if_muted(call, from);
@@ -265,28 +280,28 @@ fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResu
     Ok(Flow::Continue)
 }
 
-fn unsubscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
+pub(super) fn unsubscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) -> ServerResult {
     let from = call.w.reply.len();
     let names: Vec<Box<[u8]>> = if args.len() > 1 {
         args.from(1).map(Box::from).collect()
     } else {
-        (kind.all)(call.session)
+        (kind.names)(call.session).iter().cloned().collect()
     };
     if names.is_empty() {
         confirm(
             &mut call.w.reply,
             kind.unsubscribe,
             None,
-            call.session.subscriptions(),
+            (kind.count)(call.session),
         );
     }
     for name in names {
-        (kind.remove)(call.session, &name);
+        kind.remove(call.session, &name);
         confirm(
             &mut call.w.reply,
             kind.unsubscribe,
             Some(&name),
-            call.session.subscriptions(),
+            (kind.count)(call.session),
         );
     }
     send_if_muted(call, from);
@@ -309,10 +324,21 @@ fn publish(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 }
 
 fn channels(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    show_channels(call, args, PubSub::channels)
+}
+
+fn numsub(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    show_listeners(call, args, PubSub::listeners)
+}
+
+/// Channels that match a pattern, or all.
+type Names = fn(&PubSub, Option<&[u8]>) -> Vec<Box<[u8]>>;
+
+pub(super) fn show_channels(call: &mut Call<'_, '_>, args: Args<'_>, names: Names) -> ServerResult {
     if args.len() > 3 {
         return Err(super::wrong_subcommand(call.entry, args));
     }
-    let names = call.session.server.pubsub.channels(args.opt(2));
+    let names = names(&call.session.server.pubsub, args.opt(2));
     call.w.reply.array(names.len());
     for name in names {
         call.w.reply.bulk(&name);
@@ -320,13 +346,16 @@ fn channels(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     Ok(Flow::Continue)
 }
 
-fn numsub(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+pub(super) fn show_listeners(
+    call: &mut Call<'_, '_>,
+    args: Args<'_>,
+    count: fn(&PubSub, &[u8]) -> usize,
+) -> ServerResult {
     call.w.reply.array((args.len() - 2) * 2);
     for channel in args.from(2) {
+        let count = count(&call.session.server.pubsub, channel);
         call.w.reply.bulk(channel);
-        call.w
-            .reply
-            .int(call.session.server.pubsub.listeners(channel) as i64);
+        call.w.reply.int(count as i64);
     }
     Ok(Flow::Continue)
 }

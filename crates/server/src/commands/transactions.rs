@@ -181,9 +181,17 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
             execute::end_transaction(call.w);
         }
     }
-    let ends_subscription = |e: &Entry| matches!(e.spec.name, "unsubscribe" | "punsubscribe" | "hello");
+    let ends_subscription = |e: &Entry| {
+        matches!(
+            e.spec.name,
+            "unsubscribe" | "punsubscribe" | "sunsubscribe" | "hello"
+        )
+    };
     if multi.queue.iter().any(|(entry, _)| ends_subscription(entry)) {
-        call.deliver_mail(begin);
+        // A revoked key of client-side caching must not come before what EXEC has read.
+        if !call.session.tracks {
+            call.deliver_mail(begin);
+        }
     }
     call.session.discard();
     Ok(flow)
@@ -214,7 +222,7 @@ fn wants_all(entry: &Entry) -> bool {
     match (entry.run, entry.keys) {
         (Run::Server(_), _) => !matches!(
             entry.spec.name,
-            "ping" | "echo" | "select" | "publish" | "unwatch"
+            "ping" | "echo" | "select" | "publish" | "spublish" | "unwatch"
         ),
         (_, KeyPlan::All | KeyPlan::Roam) => true,
         (Run::Data(_) | Run::Container, KeyPlan::None | KeyPlan::One(_) | KeyPlan::Specs) => false,

@@ -16,7 +16,9 @@ pub(super) const ROWS: &[Row] = &[
         s.connections.max_output.to_string()
     }),
     ("blocked_clients", |s| s.server.blocking.clients().to_string()),
-    ("tracking_clients", |_| "0".to_owned()),
+    ("tracking_clients", |s| {
+        s.server.tracking.figures().clients.to_string()
+    }),
     ("pubsub_clients", |s| s.connections.pubsub.to_string()),
     ("watching_clients", |s| s.connections.watching.to_string()),
     // Timeouts are kept by the runtime of each thread: there is no such table.

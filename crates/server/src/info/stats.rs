@@ -43,7 +43,9 @@ pub(super) const ROWS: &[Row] = &[
     ("keyspace_misses", |s| s.totals.misses.to_string()),
     ("pubsub_channels", |s| s.server.pubsub.channel_count().to_string()),
     ("pubsub_patterns", |s| s.server.pubsub.pattern_count().to_string()),
-    ("pubsubshard_channels", |_| zero()),
+    ("pubsubshard_channels", |s| {
+        s.server.pubsub.shard_channel_count().to_string()
+    }),
     // This server never forks.
     ("latest_fork_usec", |_| zero()),
     ("total_forks", |_| zero()),
@@ -55,9 +57,15 @@ pub(super) const ROWS: &[Row] = &[
     ("active_defrag_key_misses", |_| zero()),
     ("total_active_defrag_time", |_| zero()),
     ("current_active_defrag_time", |_| zero()),
-    ("tracking_total_keys", |_| zero()),
-    ("tracking_total_items", |_| zero()),
-    ("tracking_total_prefixes", |_| zero()),
+    ("tracking_total_keys", |s| {
+        s.server.tracking.figures().keys.to_string()
+    }),
+    ("tracking_total_items", |s| {
+        s.server.tracking.figures().items.to_string()
+    }),
+    ("tracking_total_prefixes", |s| {
+        s.server.tracking.figures().prefixes.to_string()
+    }),
     ("unexpected_error_replies", |_| zero()),
     ("total_error_replies", |s| s.totals.errors.to_string()),
     ("dump_payload_sanitizations", |_| zero()),

@@ -242,6 +242,12 @@ impl Connection {
     fn run(&mut self, input: &mut &[u8], w: &mut Worker, cx: &mut Context<'_>) {
         let client = Arc::clone(&self.session.client);
         client.last_active_ms.store(w.now_ms, Ordering::Relaxed);
+        if client.has_mail() {
+            // What was sent to the client before its commands came stands before their replies.
+            let mut mail = w.reply.take();
+            client.take_mail(&mut mail);
+            w.reply.raw(&mail);
+        }
         loop {
             let flow = self.session.process(input, w, BATCH_REPLY);
             if client.has_mail() && matches!(flow, Flow::Continue | Flow::Close) {

@@ -1,5 +1,7 @@
 //! Sessions without sockets, on a clock that the tests turn: what clients see of each other.
 
+mod tracking;
+
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 

@@ -64,6 +64,7 @@ impl Data<'_, '_> {
         if a == b {
             return;
         }
+        self.effects.flushed = true;
         let (keyspace, now_ms) = (self.keyspace(), self.now_ms);
         for (_, shard) in self.locked.each() {
             let in_db = |db: u32, key: &[u8], since_ms: i64| {
