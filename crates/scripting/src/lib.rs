@@ -10,6 +10,8 @@ mod libraries;
 mod limits;
 #[cfg(test)]
 mod lua_testing;
+#[cfg(test)]
+mod oracle;
 mod struct_lib;
 
 pub use cjson::Settings as CjsonSettings;
