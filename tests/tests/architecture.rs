@@ -6,16 +6,24 @@ use std::collections::BTreeMap;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("holdfast-resp", &[]),
     ("holdfast-storage", &[]),
+    ("holdfast-rdb", &["holdfast-storage"]),
     ("holdfast-replication", &["holdfast-resp"]),
-    ("holdfast-persistence", &["holdfast-storage", "holdfast-resp"]),
+    (
+        "holdfast-persistence",
+        &["holdfast-storage", "holdfast-resp", "holdfast-rdb"],
+    ),
     ("holdfast-cluster", &[]),
     ("holdfast-scripting", &["holdfast-resp"]),
-    ("holdfast-commands", &["holdfast-resp", "holdfast-storage"]),
+    (
+        "holdfast-commands",
+        &["holdfast-resp", "holdfast-storage", "holdfast-rdb"],
+    ),
     (
         "holdfast",
         &[
             "holdfast-resp",
             "holdfast-storage",
+            "holdfast-rdb",
             "holdfast-commands",
             "holdfast-scripting",
             "holdfast-persistence",
