@@ -27,6 +27,22 @@ pub struct Limits {
     pub lfu: bool,
     /// `lfu-decay-time` in minutes.
     pub lfu_decay_minutes: u32,
+    /// `rdbcompression`, for DUMP.
+    pub rdb_compression: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION, for RESTORE.
+    pub skip_checksum: bool,
+}
+
+impl Limits {
+    /// Those that decide how a value that was read is kept.
+    pub fn rdb(&self) -> holdfast_rdb::Limits {
+        holdfast_rdb::Limits {
+            list: self.list,
+            set: self.set,
+            hash: self.hash,
+            zset: self.zset,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -41,6 +57,8 @@ impl Default for Limits {
             max_string: 512 * 1024 * 1024,
             lfu: false,
             lfu_decay_minutes: 1,
+            rdb_compression: true,
+            skip_checksum: false,
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: AtomicBool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub skip_checksum: AtomicBool,
     /// Samples of the rates in INFO.
     pub rates: Mutex<crate::cron::Rates>,
     /// Ports that the server really listens on (a configured 0 means none).
@@ -135,6 +137,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
+            skip_checksum: AtomicBool::new(false),
             rates: Mutex::default(),
             tcp_port: AtomicU64::new(0),
             listeners: OnceLock::new(),
@@ -191,6 +194,8 @@ impl Server {
             max_string: size(Param::ProtoMaxBulkLen),
             lfu: self.policy().is_lfu(),
             lfu_decay_minutes: c.int(Param::LfuDecayTime) as u32,
+            rdb_compression: c.flag(Param::Rdbcompression),
+            skip_checksum: self.skip_checksum.load(Ordering::Relaxed),
         };
         w.decode_limits.max_bulk_len = size(Param::ProtoMaxBulkLen);
         w.decode_limits.max_query_buffer = size(Param::ClientQueryBufferLimit);

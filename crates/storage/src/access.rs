@@ -33,6 +33,12 @@ pub fn lru_idle_ms(clock: u32, now_ms: i64) -> u64 {
     u64::from(lru_clock(now_ms).wrapping_sub(clock) & CLOCK_MAX) * 1000
 }
 
+/// A clock that notes an access this many seconds ago, or the longest time before that it can note.
+pub fn lru_clock_idle(now_ms: i64, idle_s: u64) -> u32 {
+    let idle = idle_s.min(u64::from(CLOCK_MAX - 1)) as u32;
+    lru_clock(now_ms).wrapping_sub(idle) & CLOCK_MAX
+}
+
 fn minutes(now_ms: i64) -> u32 {
     (now_ms / 60_000) as u32 & 0xFFFF
 }
@@ -89,6 +95,11 @@ mod tests {
     #[test]
     fn idle_time_wraps() {
         assert_eq!(lru_idle_ms(lru_clock(5_000), 65_000), 60_000);
+        assert_eq!(lru_idle_ms(lru_clock_idle(5_000, 60), 5_000), 60_000);
+        assert_eq!(
+            lru_idle_ms(lru_clock_idle(5_000, u64::MAX), 5_000),
+            16_777_214_000
+        );
         assert_eq!(lru_idle_ms(CLOCK_MAX, (i64::from(CLOCK_MAX) + 3) * 1000), 3_000);
     }
 

@@ -2,12 +2,14 @@
 
 mod databases;
 mod del;
+mod dump;
 mod exists;
 mod expire;
 mod flush;
 mod keys;
 mod object;
 mod rename;
+mod restore;
 pub(crate) mod scan;
 mod sort;
 mod ttl;
@@ -23,6 +25,7 @@ pub const COMMANDS: &[&Command] = &[
     &databases::MOVE,
     &del::DEL,
     &del::UNLINK,
+    &dump::DUMP,
     &exists::EXISTS,
     &exists::TOUCH,
     &exists::TYPE,
@@ -44,6 +47,8 @@ pub const COMMANDS: &[&Command] = &[
     &object::OBJECT_REFCOUNT,
     &rename::RENAME,
     &rename::RENAMENX,
+    &restore::RESTORE,
+    &restore::RESTORE_ASKING,
     &scan::SCAN,
     &sort::SORT,
     &sort::SORT_RO,

@@ -224,6 +224,11 @@ impl Config {
         }
     }
 
+    /// Makes the workers read their settings again, for what is no directive.
+    pub fn renew(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Stores a value without counting a version.
     fn put(&self, param: Param, value: &Value) {
         match value {

@@ -219,6 +219,13 @@ const ROWS: &[Row] = &[
         process::active_expire,
     ),
     row(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        (1, 1),
+        "<0|1>",
+        "Whether RESTORE takes payloads whose checksum is wrong.",
+        process::skip_checksum,
+    ),
+    row(
         "SLEEP",
         (1, 1),
         "<seconds>",

@@ -34,6 +34,16 @@ pub(super) fn pause_cron(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResul
     call.ok()
 }
 
+pub(super) fn skip_checksum(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    let on = leading_int(args.get(2)) != 0;
+    let server = &call.session.server;
+    server.skip_checksum.store(on, Ordering::Relaxed);
+    server.config.renew();
+    // Commands that stand behind this one in a pipeline belong to the same batch.
+    call.w.limits.skip_checksum = on;
+    call.ok()
+}
+
 pub(super) fn log(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.get(2)));
     call.ok()
