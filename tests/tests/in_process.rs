@@ -220,7 +220,8 @@ fn transcripts_hold_in_process() -> Result<()> {
     let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
     let mut failures = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    let entries = std::fs::read_dir(&dir)?.chain(std::fs::read_dir(dir.join("newer"))?);
+    for entry in entries {
         let path = entry?.path();
         let named = path
             .file_stem()

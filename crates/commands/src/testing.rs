@@ -240,6 +240,11 @@ impl Fixture {
             }
         };
         drop(locked);
+        for removal in self.effects.field_removals.drain(..) {
+            let mut argv: Vec<&[u8]> = vec![b"HDEL", &removal.key];
+            argv.extend(removal.fields.iter().map(|field| &**field));
+            encode_command(&mut self.log, &argv);
+        }
         for removal in self.effects.removals.drain(..) {
             encode_command(&mut self.log, &[b"DEL", &removal.key]);
         }

@@ -18,6 +18,7 @@ type Job = fn(&mut Cron, &mut Worker);
 /// Every job: its name, how often it runs (in ticks of `hz`; 0: once a second) and what it does.
 const JOBS: &[(&str, u32, Job)] = &[
     ("active-expire", 1, active_expire),
+    ("expire-fields", 1, expire_fields),
     ("evict", 1, evict),
     ("clients", 0, clients),
     ("rates", 1, rates),
@@ -29,6 +30,8 @@ const JOBS: &[(&str, u32, Job)] = &[
 struct Cron {
     /// Shard at which the search for expired keys goes on.
     expire_shard: usize,
+    /// The same for expired fields of hashes.
+    fields_shard: usize,
     last_rates: Option<(std::time::Instant, u64, u64, u64)>,
 }
 
@@ -139,6 +142,41 @@ fn remove_expired(cron: &mut Cron, w: &mut Worker, began: std::time::Instant) ->
         cron.expire_shard = (shard + 1) % shards;
     }
     true
+}
+
+/// Removes expired fields of hashes: a look at each shard's earliest time while there are hashes with such fields, and
+/// nothing at all otherwise. A run takes up to a twentieth of the period.
+fn expire_fields(cron: &mut Cron, w: &mut Worker) {
+    const BATCH: usize = 64;
+    let server = Arc::clone(&w.server);
+    if !server.keyspace.has_timed_hashes() || !server.active_expire.load(Ordering::Relaxed) {
+        return;
+    }
+    let began = std::time::Instant::now();
+    let hz = server.config.int(Param::Hz).clamp(1, 500) as u64;
+    let budget = Duration::from_micros(1_000_000 / hz / 20);
+    let shards = server.keyspace.shard_count();
+    for _ in 0..shards {
+        let shard = (cron.fields_shard % shards) as u16;
+        loop {
+            let mut due: Vec<(u32, Box<[u8]>)> = Vec::new();
+            for (db, d) in (0..).zip(&server.keyspace.lock_one(shard).shard(shard).dbs) {
+                let more = BATCH - due.len();
+                due.extend(d.fields.due(w.now_ms, more).map(|key| (db, key.into())));
+            }
+            let mut left = due.len() == BATCH;
+            for (db, key) in &due {
+                left |= execute::expire_fields(w, *db, key);
+            }
+            if began.elapsed() > budget {
+                return;
+            }
+            if !left {
+                break;
+            }
+        }
+        cron.fields_shard = (usize::from(shard) + 1) % shards;
+    }
 }
 
 /// The databases that have keys with an expiry in a shard.

@@ -168,13 +168,24 @@ fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
     }
 }
 
-/// Logs the keys that went away by themselves.
+/// Logs the fields and the keys that went away by themselves.
 fn log_removals(w: &mut Worker) {
+    w.counters.expired_fields += std::mem::take(&mut w.effects.expired_fields);
+    for i in 0..w.effects.field_removals.len() {
+        let removal = &w.effects.field_removals[i];
+        let mut argv: Vec<&[u8]> = vec![b"HDEL", &removal.key];
+        argv.extend(removal.fields.iter().map(|field| &**field));
+        w.log_buf.clear();
+        encode_command(&mut w.log_buf, &argv);
+        append(w, w.effects.field_removals[i].db, 1);
+    }
+    w.effects.field_removals.clear();
     for i in 0..w.effects.removals.len() {
         let removal = &w.effects.removals[i];
         match removal.why {
             Gone::Expired => w.counters.expired += 1,
             Gone::Evicted => w.counters.evicted += 1,
+            Gone::Emptied => {}
         }
         w.log_buf.clear();
         encode_command(&mut w.log_buf, &[b"DEL", &removal.key]);
@@ -274,6 +285,13 @@ pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
         data.expire_if_due(key);
         true
     });
+}
+
+/// Removes some of a hash's fields whose time is over, unless clients are paused. True: there are more. No lock may be
+/// held.
+pub fn expire_fields(w: &mut Worker, db: u32, key: &[u8]) -> bool {
+    !w.server.is_paused_at(w.now_ms)
+        && remove_one(w, db, key, false, |data, key| data.expire_fields_if_due(key))
 }
 
 fn remove_one(

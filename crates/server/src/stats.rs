@@ -47,6 +47,8 @@ counters! {
     misses,
     /// Keys that expired.
     expired,
+    /// Fields of hashes that expired.
+    expired_fields,
     /// Keys evicted.
     evicted,
     /// Error replies.

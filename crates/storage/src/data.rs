@@ -5,6 +5,7 @@
 //! Must not know: commands, replies, the log; the clock (it is passed in).
 
 mod databases;
+mod fields;
 mod text;
 
 pub use text::raw_string;
@@ -19,7 +20,7 @@ use crate::access::AccessPolicy;
 use crate::effects::{Effects, Event, Garbage, Gone, Removal};
 use crate::encoding::entry::{Entry, INLINE_MAX};
 use crate::encoding::table::Pos;
-use crate::keyspace::{KeyHash, Keyspace, Locked, Shard};
+use crate::keyspace::{Db, KeyHash, Keyspace, Locked, Shard};
 use crate::numeric;
 use crate::types::hash::Hash;
 use crate::types::list::List;
@@ -255,10 +256,11 @@ impl<'a, 'k> Data<'a, 'k> {
     fn find_in(&mut self, db: u32, key: &[u8]) -> Option<(u16, Pos)> {
         let h = self.hash(key);
         let s = self.keyspace().shard_of(h.slot);
-        let table = &self.locked.shard(s).dbs[db as usize].table;
-        let pos = table.find(h.hash, key)?;
-        match table.get(pos).expire_at_ms() {
+        let d = &self.locked.shard(s).dbs[db as usize];
+        let pos = d.table.find(h.hash, key)?;
+        match d.table.get(pos).expire_at_ms() {
             Some(at) if at <= self.now_ms => self.expired(db, s, pos, key),
+            Some(_) | None if d.fields.is_due(self.now_ms) => self.expire_fields(db, s, pos, key),
             Some(_) | None => Some((s, pos)),
         }
     }
@@ -278,9 +280,7 @@ impl<'a, 'k> Data<'a, 'k> {
     fn remove_silently(&mut self, db: u32, s: u16, pos: Pos, why: Gone, key: &[u8]) {
         let keyspace = self.keyspace();
         let shard = self.locked.shard(s);
-        let entry = shard.dbs[db as usize]
-            .table
-            .remove(pos, |k| keyspace.table_hash(k));
+        let entry = remove_entry(keyspace, &mut shard.dbs[db as usize], pos);
         shard.touch(db, key);
         note_gone(self.effects, shard, db, key, &entry);
         discard(self.effects, entry.into_value());
@@ -290,11 +290,11 @@ impl<'a, 'k> Data<'a, 'k> {
             why,
         });
         note_touched(self.effects, db, key);
-        let event = match why {
-            Gone::Expired => Event::EXPIRED,
-            Gone::Evicted => Event::EVICTED,
-        };
-        self.effects.event(db, event, key);
+        match why {
+            Gone::Expired => self.effects.event(db, Event::EXPIRED, key),
+            Gone::Evicted => self.effects.event(db, Event::EVICTED, key),
+            Gone::Emptied => self.tell_emptied(db, key),
+        }
     }
 
     fn entry(&mut self, s: u16, pos: Pos) -> &Entry {
@@ -420,7 +420,7 @@ impl<'a, 'k> Data<'a, 'k> {
 
     /// A collection to change, if the key exists.
     pub fn edit<'d, T: Collection>(&'d mut self, key: &'d [u8]) -> Result<Option<Edit<'d, T>>, WrongType> {
-        let Some((s, pos)) = self.find(key) else {
+        let Some((s, pos)) = self.find_whole(key) else {
             return Ok(None);
         };
         self.check_kind::<T>(s, pos)?;
@@ -429,7 +429,7 @@ impl<'a, 'k> Data<'a, 'k> {
 
     /// A collection to change; an empty one if the key does not exist. If it stays empty, no key comes into being.
     pub fn edit_or_create<'d, T: Collection>(&'d mut self, key: &'d [u8]) -> Result<Edit<'d, T>, WrongType> {
-        match self.find(key) {
+        match self.find_whole(key) {
             None => {
                 let (s, pos) = self.insert_entry(self.db, key, T::empty().into_value(), None);
                 Ok(self.guard(s, pos, key, true))
@@ -453,10 +453,13 @@ impl<'a, 'k> Data<'a, 'k> {
     fn guard<'d, T: Collection>(&'d mut self, s: u16, pos: Pos, key: &'d [u8], new: bool) -> Edit<'d, T> {
         let keyspace = self.keyspace();
         let db = self.db;
+        let shard = self.locked.shard(s);
+        let next_expiry_ms = shard.dbs[db as usize].table.get(pos).next_field_expiry_ms();
         Edit {
             keyspace,
-            shard: self.locked.shard(s),
+            shard,
             effects: self.effects,
+            next_expiry_ms,
             db,
             pos,
             key,
@@ -528,11 +531,13 @@ impl<'a, 'k> Data<'a, 'k> {
         let db = self.db;
         match self.find(key) {
             Some((s, pos)) => {
-                let (access, now_ms) = (self.access, self.now_ms);
+                let (access, now_ms, keyspace) = (self.access, self.now_ms, self.keyspace());
                 let shard = self.locked.shard(s);
-                let table = &mut shard.dbs[db as usize].table;
+                let d = &mut shard.dbs[db as usize];
+                let table = &mut d.table;
                 let entry = table.get_mut(pos);
                 let had = entry.expire_at_ms();
+                let next_field = entry.next_field_expiry_ms();
                 let at = match expiry {
                     Expiry::Clear => None,
                     Expiry::Keep => had,
@@ -542,9 +547,11 @@ impl<'a, 'k> Data<'a, 'k> {
                 let old = replace(entry, at);
                 entry.set_access(access.touched(entry.access(), now_ms, self.rng));
                 let changed_kind = entry.kind() != old_kind;
+                let new_next_field = entry.next_field_expiry_ms();
                 if at != had {
                     table.note_expiry(pos);
                 }
+                keyspace.note_fields(d, key, next_field, new_next_field);
                 if changed_kind && shard.is_awaited(db, key) {
                     self.effects.ready.push((db, key.into()));
                 }
@@ -633,9 +640,7 @@ impl<'a, 'k> Data<'a, 'k> {
     fn remove_at(&mut self, db: u32, s: u16, pos: Pos, key: &[u8]) -> (Value, Option<i64>) {
         let keyspace = self.keyspace();
         let shard = self.locked.shard(s);
-        let entry = shard.dbs[db as usize]
-            .table
-            .remove(pos, |k| keyspace.table_hash(k));
+        let entry = remove_entry(keyspace, &mut shard.dbs[db as usize], pos);
         shard.touch(db, key);
         note_gone(self.effects, shard, db, key, &entry);
         let at = entry.expire_at_ms();
@@ -662,9 +667,9 @@ impl<'a, 'k> Data<'a, 'k> {
         let h = self.hash(key);
         let keyspace = self.keyspace();
         let s = keyspace.shard_of(h.slot);
-        let pos = self.locked.shard(s).dbs[db as usize]
-            .table
-            .insert(h.hash, entry, |k| keyspace.table_hash(k));
+        let d = &mut self.locked.shard(s).dbs[db as usize];
+        keyspace.note_fields(d, key, None, entry.next_field_expiry_ms());
+        let pos = d.table.insert(h.hash, entry, |k| keyspace.table_hash(k));
         (s, pos)
     }
 
@@ -744,6 +749,13 @@ fn as_string(value: Option<ValueRef<'_>>) -> Result<Option<StrRef<'_>>, WrongTyp
     }
 }
 
+/// Takes an entry out of a database's table, and out of the index of fields that expire.
+fn remove_entry(keyspace: &Keyspace, db: &mut Db, pos: Pos) -> Entry {
+    let entry = db.table.remove(pos, |k| keyspace.table_hash(k));
+    keyspace.note_fields(db, entry.key(), entry.next_field_expiry_ms(), None);
+    entry
+}
+
 fn note_touched(effects: &mut Effects, db: u32, key: &[u8]) {
     if effects.want_touched {
         effects.touched.push((db, key.into()));
@@ -778,6 +790,8 @@ pub struct Edit<'d, T: Collection> {
     key: &'d [u8],
     new: bool,
     done: bool,
+    /// When the next field expired before the change.
+    next_expiry_ms: Option<i64>,
     kind: PhantomData<T>,
 }
 
@@ -819,6 +833,10 @@ impl<T: Collection> Edit<'_, T> {
         self.effects.dirty += changes;
         self.shard.touch(self.db, self.key);
         note_touched(self.effects, self.db, self.key);
+        let db = &mut self.shard.dbs[self.db as usize];
+        let next_expiry_ms = db.table.get(self.pos).next_field_expiry_ms();
+        self.keyspace
+            .note_fields(db, self.key, self.next_expiry_ms, next_expiry_ms);
         if self.new && !self.is_empty() {
             if self.shard.is_awaited(self.db, self.key) {
                 self.effects.ready.push((self.db, self.key.into()));
@@ -837,10 +855,7 @@ impl<T: Collection> Edit<'_, T> {
     }
 
     fn remove(&mut self) {
-        let keyspace = self.keyspace;
-        let entry = self.shard.dbs[self.db as usize]
-            .table
-            .remove(self.pos, |k| keyspace.table_hash(k));
+        let entry = remove_entry(self.keyspace, &mut self.shard.dbs[self.db as usize], self.pos);
         discard(self.effects, entry.into_value());
     }
 }

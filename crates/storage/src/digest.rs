@@ -11,6 +11,7 @@
 //!             list:   mix(V, item) for each in order
 //!             set:    xor(V, member) for each
 //!             hash:   E = 0; mix(E, field); mix(E, value); xor(V, E)          for each pair
+//!                     if the field expires: xor(E, "!!hexpire!!") before xor(V, E)
 //!             zset:   E = 0; mix(E, member); mix(E, score "%.17g"); xor(V, E) for each pair
 //!             stream: mix(V, "ms.seq"); mix(V, field); mix(V, value)...       for each entry in order
 //!             if it has an expiry: xor(V, "!!expire!!")
@@ -109,9 +110,21 @@ impl ValueDigest {
 
     /// Adds a hash's field with its value.
     pub fn field(&mut self, field: &[u8], value: &[u8]) {
+        self.pair(field, value, false);
+    }
+
+    /// The same for a field that expires, whenever that is.
+    pub fn expiring_field(&mut self, field: &[u8], value: &[u8]) {
+        self.pair(field, value, true);
+    }
+
+    fn pair(&mut self, field: &[u8], value: &[u8], expires: bool) {
         let mut pair = Digest::default();
         pair.mix(field);
         pair.mix(value);
+        if expires {
+            pair.xor(b"!!hexpire!!");
+        }
         self.0.xor(pair.as_bytes());
     }
 

@@ -65,6 +65,8 @@ pub enum Gone {
     Expired,
     /// Memory was short.
     Evicted,
+    /// It was a hash, and the time of its last fields was over.
+    Emptied,
 }
 
 /// A key that went away by itself: logged as DEL before the command that noticed.
@@ -76,6 +78,17 @@ pub struct Removal {
     pub key: Box<[u8]>,
     /// Why.
     pub why: Gone,
+}
+
+/// Fields of a hash whose time was over: logged as HDEL before the command that noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRemoval {
+    /// Database number.
+    pub db: u32,
+    /// The hash, which has other fields.
+    pub key: Box<[u8]>,
+    /// The fields.
+    pub fields: Vec<Box<[u8]>>,
 }
 
 /// Something to be freed.
@@ -94,6 +107,10 @@ pub struct Effects {
     pub dirty: u64,
     /// Keys that expired or were evicted, in order.
     pub removals: Vec<Removal>,
+    /// Fields that expired, in order.
+    pub field_removals: Vec<FieldRemoval>,
+    /// How many these were, with those of hashes that are gone.
+    pub expired_fields: u64,
     /// Events of the classes in `event_mask`, in order.
     pub events: Vec<KeyEvent>,
     /// Classes that somebody listens to (bits of [`Class`]); other events are not even copied.
@@ -119,6 +136,8 @@ impl Effects {
     pub fn clear(&mut self) {
         self.dirty = 0;
         self.removals.clear();
+        self.field_removals.clear();
+        self.expired_fields = 0;
         self.events.clear();
         self.ready.clear();
         self.garbage.clear();
@@ -136,6 +155,7 @@ impl Effects {
             }
         }
         one(&mut self.removals, bytes);
+        one(&mut self.field_removals, bytes);
         one(&mut self.events, bytes);
         one(&mut self.ready, bytes);
         one(&mut self.garbage, bytes);
@@ -144,7 +164,7 @@ impl Effects {
 
     /// True if nothing happened to the data.
     pub fn is_clean(&self) -> bool {
-        self.dirty == 0 && self.removals.is_empty()
+        self.dirty == 0 && self.removals.is_empty() && self.field_removals.is_empty()
     }
 
     /// Records an event if somebody listens.

@@ -7,12 +7,13 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use crate::encoding::table::Table;
+use crate::field_expiry::FieldIndex;
 use crate::slot;
 
 /// Hash slot and table hash of a key, computed once.
@@ -29,6 +30,8 @@ pub struct KeyHash {
 pub struct Db {
     /// The keys.
     pub table: Table,
+    /// Hashes whose fields expire.
+    pub fields: FieldIndex,
 }
 
 /// A flag that WATCH hands out: set when a watched key changes.
@@ -140,6 +143,8 @@ pub struct Keyspace {
     databases: u32,
     /// Bits of effects that somebody listens to; see [`crate::effects::Effects::event_mask`].
     contended: AtomicU64,
+    /// Hashes whose fields expire, everywhere.
+    timed_hashes: AtomicIsize,
 }
 
 /// Shards to be locked.
@@ -207,6 +212,7 @@ impl Keyspace {
             hasher: foldhash::fast::RandomState::default(),
             databases,
             contended: AtomicU64::new(0),
+            timed_hashes: AtomicIsize::new(0),
         }
     }
 
@@ -223,6 +229,28 @@ impl Keyspace {
     /// How often a lock was taken by somebody else when it was asked for.
     pub fn contended(&self) -> u64 {
         self.contended.load(Ordering::Relaxed)
+    }
+
+    /// True if fields of some hash expire.
+    pub fn has_timed_hashes(&self) -> bool {
+        self.timed_hashes.load(Ordering::Relaxed) > 0
+    }
+
+    /// The next time at which a field of a key's hash expires was `before` and is `after`: see [`FieldIndex::note`].
+    #[inline]
+    pub(crate) fn note_fields(&self, db: &mut Db, key: &[u8], before: Option<i64>, after: Option<i64>) {
+        if before != after {
+            let more = db.fields.note(key, before, after);
+            self.timed_hashes.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Empties a database's part in one shard and gives its keys.
+    pub(crate) fn take_table(&self, db: &mut Db) -> Table {
+        let fields = std::mem::take(&mut db.fields);
+        self.timed_hashes
+            .fetch_sub(fields.len() as isize, Ordering::Relaxed);
+        std::mem::take(&mut db.table)
     }
 
     /// Slot and hash of a key.

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod effects;
 pub mod encoding;
 pub mod evict;
+pub mod field_expiry;
 mod floattext;
 pub mod geo;
 pub mod geosearch;

@@ -71,7 +71,7 @@ fn hincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         }
     };
     let mut text = itoa::Buffer::new();
-    hash.set(field, text.format(sum).as_bytes(), &ctx.limits.hash);
+    hash.update(field, text.format(sum).as_bytes(), &ctx.limits.hash);
     hash.finish(Event(Class::Hash, "hincrby"), 1);
     ctx.done_int(sum)
 }
@@ -104,9 +104,15 @@ fn hincrbyfloat(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             return Err(error);
         }
     };
-    hash.set(field, &sum, &ctx.limits.hash);
+    hash.update(field, &sum, &ctx.limits.hash);
+    let expires = hash.expiry_ms(field).flatten().is_some();
     hash.finish(Event(Class::Hash, "hincrbyfloat"), 1);
-    ctx.log.rewrite(&[b"HSET", key, field, &sum]);
+    if expires {
+        ctx.log
+            .rewrite(&[b"HSETEX", key, b"KEEPTTL", b"FIELDS", b"1", field, &sum]);
+    } else {
+        ctx.log.rewrite(&[b"HSET", key, field, &sum]);
+    }
     ctx.reply.bulk(&sum);
     Ok(Outcome::Done)
 }

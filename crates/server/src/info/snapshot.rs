@@ -20,6 +20,8 @@ pub struct Database {
     pub keys: usize,
     /// Those with an expiry.
     pub expires: usize,
+    /// Hashes with fields that expire.
+    pub subexpiry: usize,
     /// Bytes of its tables, entries aside.
     pub overhead: usize,
     /// Sum of the times to live of sampled keys, in ms, and how many were sampled.
@@ -88,6 +90,7 @@ impl<'a> Snapshot<'a> {
                 sum.keys += db.table.len();
                 sum.overhead += db.table.overhead();
                 sum.expires += db.table.volatile_len();
+                sum.subexpiry += db.fields.len();
                 sample(sum, db, now_ms, &mut w.rng);
             }
         };

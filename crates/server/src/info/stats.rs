@@ -23,6 +23,9 @@ pub(super) const ROWS: &[Row] = &[
     ("sync_partial_ok", |_| zero()),
     ("sync_partial_err", |_| zero()),
     ("expired_keys", |s| s.totals.expired.to_string()),
+    // The names that Redis and Valkey have for the same number.
+    ("expired_subkeys", |s| s.totals.expired_fields.to_string()),
+    ("expired_fields", |s| s.totals.expired_fields.to_string()),
     // The search for expired keys visits only groups with a key that is due: there is no estimate of what it missed.
     ("expired_stale_perc", |_| "0.00".to_owned()),
     ("expired_time_cap_reached_count", |s| {

@@ -46,7 +46,7 @@ impl Data<'_, '_> {
                     at.is_some_and(|at| table.get(at).kind() == Kind::Stream)
                 });
                 self.effects.ready.extend(gone.map(|key| (db, key.into())));
-                let table = std::mem::take(&mut shard.dbs[db as usize].table);
+                let table = keyspace.take_table(&mut shard.dbs[db as usize]);
                 removed += table.len() as u64;
                 self.effects.garbage.push(Garbage::Table(table));
             }

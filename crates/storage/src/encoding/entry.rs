@@ -225,6 +225,17 @@ impl Entry {
         }
     }
 
+    /// When the next field of a hash expires, Unix ms; None for what is no hash, too.
+    #[inline]
+    pub fn next_field_expiry_ms(&self) -> Option<i64> {
+        if self.byte(0) == P_HASH
+            && let ValueRef::Hash(hash) = self.value()
+        {
+            return hash.next_expiry_ms();
+        }
+        None
+    }
+
     /// Access clock (LRU seconds or LFU counter), 24 bits.
     #[inline]
     pub fn access(&self) -> u32 {

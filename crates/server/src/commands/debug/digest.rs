@@ -78,9 +78,10 @@ fn of(mut digest: ValueDigest, entry: &Entry) -> Digest {
         ValueRef::Set(set) => set
             .iter()
             .for_each(|member| member.with_bytes(|bytes| digest.member(bytes))),
-        ValueRef::Hash(hash) => hash
-            .iter()
-            .for_each(|(field, value)| digest.field(&field.to_cow(), &value.to_cow())),
+        ValueRef::Hash(hash) => hash.iter_all().for_each(|(field, value, at_ms)| match at_ms {
+            None => digest.field(&field.to_cow(), &value.to_cow()),
+            Some(_) => digest.expiring_field(&field.to_cow(), &value.to_cow()),
+        }),
         ValueRef::Zset(zset) => zset
             .iter()
             .for_each(|(member, score)| member.with_bytes(|bytes| digest.scored(bytes, score))),
