@@ -32,9 +32,6 @@ pub enum RdbError {
     /// A value of a module.
     #[error("data of the module type '{0}', and there are no modules")]
     Module(String),
-    /// A value of a kind that this server does not have.
-    #[error("{0} are not supported")]
-    Unsupported(&'static str),
     /// A collection without elements, which no key can hold. Redis skips such keys when it loads a file.
     #[error("a collection without elements")]
     Empty,
@@ -47,6 +44,9 @@ pub enum RdbError {
     /// A hash whose last field has no value.
     #[error("a field without a value")]
     OddPairs,
+    /// A time at which no field can expire.
+    #[error("invalid expiry of a field")]
+    FieldExpiry,
     /// A damaged listpack.
     #[error("{0}")]
     Listpack(#[from] ListpackError),

@@ -40,6 +40,7 @@ pub fn type_of(value: ValueRef<'_>) -> Type {
         ValueRef::Set(set) if set.as_intset().is_some() => Type::SetIntset,
         ValueRef::Set(_) => Type::Set,
         ValueRef::Hash(hash) if hash.as_listpack().is_some() => Type::HashListpack,
+        ValueRef::Hash(hash) if hash.expiring_len() > 0 => Type::HashMetadata,
         ValueRef::Hash(_) => Type::Hash,
         ValueRef::Zset(zset) if zset.as_listpack().is_some() => Type::ZsetListpack,
         ValueRef::Zset(_) => Type::Zset2,
@@ -50,6 +51,7 @@ pub fn type_of(value: ValueRef<'_>) -> Type {
 /// The version of RDB that a reader must know to read a value as it is written.
 pub fn version_of(value: ValueRef<'_>) -> u16 {
     match value {
+        ValueRef::Hash(hash) if hash.expiring_len() > 0 => 12,
         ValueRef::Int(_)
         | ValueRef::Str { .. }
         | ValueRef::Heap(_)
@@ -92,14 +94,15 @@ pub fn read_value(input: &mut impl Input, ty: Type, limits: &Limits) -> Result<V
         Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
             zset::read(input, ty, &limits.zset).map(Value::Zset)
         }
-        Type::Hash | Type::HashZipmap | Type::HashZiplist | Type::HashListpack => {
-            hash::read(input, ty, &limits.hash).map(Value::Hash)
-        }
-        Type::HashMetadataEarly
+        Type::Hash
+        | Type::HashZipmap
+        | Type::HashZiplist
+        | Type::HashListpack
+        | Type::HashMetadataEarly
         | Type::HashListpackExEarly
         | Type::HashMetadata
         | Type::HashListpackEx
-        | Type::HashValkey => Err(RdbError::Unsupported("hashes whose fields expire")),
+        | Type::HashValkey => hash::read(input, ty, &limits.hash).map(Value::Hash),
         Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
             stream::read(input, ty).map(Value::Stream)
         }

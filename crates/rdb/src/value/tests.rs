@@ -195,6 +195,61 @@ fn older_forms_are_read() {
 }
 
 #[test]
+fn fields_keep_the_times_at_which_they_expire() {
+    let mut hash = Hash::new();
+    for (field, at_ms) in [
+        ("never", None),
+        ("soon", Some(1_000_000)),
+        ("late", Some(1_000_000_000_000)),
+    ] {
+        hash.set(field.as_bytes(), b"v", &limits().hash);
+        hash.set_expiry_ms(field.as_bytes(), at_ms);
+    }
+    let times = |hash: &Hash| {
+        sorted(
+            hash.iter_all()
+                .map(|(f, _, at)| format!("{}{at:?}", f.to_cow().escape_ascii()).into_bytes()),
+        )
+    };
+    let expected = times(&hash);
+    let before = entry(Value::Hash(hash));
+    let payload = payload::dump(before.value(), true);
+    assert_eq!((payload[0], payload[payload.len() - 10]), (24, 12));
+    let read = |body: &[u8], version| {
+        let ty = Type::new(body[0], version).unwrap();
+        match read_value(&mut &body[1..], ty, &limits()) {
+            Ok(Value::Hash(hash)) => times(&hash),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read(&payload, 12), expected);
+    assert!(restored(&payload).is_ok());
+
+    let (soon, late) = (1_000_000_i64, 1_000_000_000_000_i64);
+    let mut early = Writer::new(vec![22, 3], false);
+    let mut valkey = Writer::new(vec![22, 3], false);
+    let mut pack = Listpack::new();
+    for (field, at_ms) in [("never", 0), ("soon", soon), ("late", late)] {
+        early.len(at_ms as u64).unwrap();
+        for w in [&mut early, &mut valkey] {
+            w.string(field.as_bytes()).unwrap();
+            w.string(b"v").unwrap();
+        }
+        valkey.millis(if at_ms == 0 { -1 } else { at_ms }).unwrap();
+        pack.push_back_pair(field.as_bytes(), b"v");
+        pack.push_back_int(at_ms);
+    }
+    assert_eq!(read(&early.into_inner(), 12), expected);
+    assert_eq!(read(&valkey.into_inner(), 80), expected);
+    let packed = [&[pack.total_bytes() as u8], pack.as_bytes()].concat();
+    assert_eq!(read(&[&[23], &packed[..]].concat(), 12), expected);
+    assert_eq!(
+        read(&[&[25], &soon.to_le_bytes()[..], &packed].concat(), 12),
+        expected
+    );
+}
+
+#[test]
 fn limits_decide_the_encoding_of_what_is_read() {
     let mut small = limits();
     small.hash.max_listpack_entries = 1;
@@ -275,7 +330,19 @@ fn damage_is_named() {
             b"\x07\x81\x00\x00\x00\x00\x00\x00\x04\x00",
             "data of the module type 'AAAAAAAAB', and there are no modules",
         ),
-        (b"\x18\x00", "hashes whose fields expire are not supported"),
+        (b"\x18\0\0\0\0\0\0\0\0\x00", "a collection without elements"),
+        (
+            b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x01f\x01v",
+            "invalid expiry of a field",
+        ),
+        (
+            b"\x18\0\0\0\0\0\0\0\0\x01\x81\xff\0\0\0\0\0\0\0\x01f\x01v",
+            "invalid expiry of a field",
+        ),
+        (
+            b"\x18\0\0\0\0\0\0\0\0\x02\x00\x01f\x01v\x00\x01f\x01v",
+            "duplicate elements",
+        ),
         (
             b"\x02\x81\x7f\xff\xff\xff\xff\xff\xff\xff\x01a",
             "unexpected end of the data",

@@ -55,6 +55,9 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut newest = seeds[2].clone();
     newest[0] = 21;
     seeds.push(newest);
+    seeds.push(b"\x18\x05\0\0\0\0\0\0\0\x03\x00\x01a\x01v\x01\x01b\x01v\x09\x01c\x01w\0".to_vec());
+    seeds
+        .push(b"\x16\x02\x01a\x01v\xff\xff\xff\xff\xff\xff\xff\xff\x01b\x01v\x05\0\0\0\0\0\0\0\x01".to_vec());
     let ziplist = b"\x15\x15\0\0\0\x11\0\0\0\x04\0\0\x01a\x03\xf2\x02\x01b\x03\xf3\xff";
     for code in [10, 12, 13] {
         seeds.push([&[code][..], ziplist, b"\0"].concat());
