@@ -20,6 +20,7 @@ use holdfast_storage::keyspace::{Locked, ShardSet};
 use holdfast_storage::value::Kind;
 use parking_lot::Mutex;
 
+use crate::acks::{self, Acks, Need};
 use crate::client::{Client, flag};
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, Run};
@@ -45,6 +46,9 @@ pub struct Waiter {
     pub on_timeout: TimeoutReply,
     /// It wants no reply (CLIENT REPLY).
     pub muted: bool,
+    /// For which acknowledgements, where it waits for no keys.
+    pub need: Option<Need>,
+    acks: Option<Arc<Acks>>,
     /// For which keys.
     keys: Vec<Box<[u8]>>,
     /// Indices of the arguments that are these keys.
@@ -93,6 +97,21 @@ pub struct Blocked<'a> {
     pub muted: bool,
     /// What it waits for.
     pub wait: &'a Wait,
+}
+
+/// A command that has to wait for acknowledgements.
+#[derive(Clone, Copy, Debug)]
+pub struct ForAcks<'a> {
+    /// The command.
+    pub entry: &'static Entry,
+    /// Its arguments.
+    pub args: Args<'a>,
+    /// What it waits for.
+    pub need: Need,
+    /// The protocol of its reply.
+    pub proto: Proto,
+    /// It wants no reply (CLIENT REPLY).
+    pub muted: bool,
 }
 
 /// The queues.
@@ -148,6 +167,8 @@ impl Blocking {
             proto,
             on_timeout: wait.on_timeout,
             muted,
+            need: None,
+            acks: None,
             keys,
             key_arguments: wait.keys.clone(),
             shards: execute::shards_of(keyspace, entry, &args.frame()),
@@ -166,6 +187,42 @@ impl Blocking {
         self.clients.fetch_add(1, Ordering::Relaxed);
         client.set_flag(flag::BLOCKED, true);
         *client.waits.lock() = Arc::downgrade(&waiter);
+        waiter
+    }
+
+    /// Has a client wait for acknowledgements (WAIT, WAITAOF).
+    pub fn enter_for_acks(
+        &self,
+        server: &Server,
+        client: &Arc<Client>,
+        blocked: &ForAcks<'_>,
+    ) -> Arc<Waiter> {
+        let ForAcks {
+            entry,
+            args,
+            need,
+            proto,
+            muted,
+        } = *blocked;
+        let waiter = Arc::new(Waiter {
+            client: Arc::clone(client),
+            entry,
+            frame: args.frame().to_owned(),
+            db: 0,
+            proto,
+            on_timeout: TimeoutReply::Null,
+            muted,
+            need: Some(need),
+            acks: Some(Arc::clone(&server.acks)),
+            keys: Vec::new(),
+            key_arguments: 0..0,
+            shards: ShardSet::none(),
+            done: AtomicBool::new(false),
+        });
+        self.clients.fetch_add(1, Ordering::Relaxed);
+        client.set_flag(flag::BLOCKED, true);
+        *client.waits.lock() = Arc::downgrade(&waiter);
+        server.acks.enter(server, Arc::clone(&waiter));
         waiter
     }
 
@@ -230,6 +287,9 @@ pub fn unblock(server: &Server, locked: Option<&mut Locked<'_>>, waiter: &Arc<Wa
 pub fn timeout_reply(waiter: &Waiter) -> Vec<u8> {
     if waiter.muted {
         return Vec::new();
+    }
+    if let (Some(need), Some(acks)) = (&waiter.need, &waiter.acks) {
+        return acks::reply_now(acks, need, waiter.proto);
     }
     let mut reply = Reply::new(Vec::new(), waiter.proto);
     match waiter.on_timeout {

@@ -40,6 +40,8 @@ pub mod flag {
     pub const NO_EVICT: u32 = 1 << 6;
     /// `T`: does not touch access times.
     pub const NO_TOUCH: u32 = 1 << 7;
+    /// `I`: writes what comes from another server, and sees keys whose time is over.
+    pub const IMPORT_SOURCE: u32 = 1 << 15;
     /// `t`: tracks keys for client-side caching.
     pub const TRACKING: u32 = 1 << 8;
     /// `R`: the client that its invalidations were to go to is gone.
@@ -69,7 +71,16 @@ pub mod flag {
         (UNIX, 'U'),
         (NO_EVICT, 'e'),
         (NO_TOUCH, 'T'),
+        (IMPORT_SOURCE, 'I'),
     ];
+}
+
+/// What a client says that it can do (CLIENT CAPA), with the letters of CLIENT LIST.
+pub mod capability {
+    /// `r`: follows redirections.
+    pub const REDIRECT: u32 = 1 << 0;
+    /// Every capability with its letter.
+    pub const LETTERS: &[(u32, char)] = &[(REDIRECT, 'r')];
 }
 
 /// Texts about a client that change seldom.
@@ -106,6 +117,8 @@ pub struct Client {
     pub names: Mutex<Names>,
     /// Bits of [`flag`].
     pub flags: AtomicU32,
+    /// Bits of [`capability`].
+    pub capabilities: AtomicU32,
     /// Selected database.
     pub db: AtomicU32,
     /// Protocol version, 2 or 3.
@@ -171,6 +184,7 @@ impl Client {
                 ..Names::default()
             }),
             flags: AtomicU32::new(if unix { flag::UNIX } else { 0 }),
+            capabilities: AtomicU32::new(0),
             db: AtomicU32::new(0),
             resp: AtomicU32::new(2),
             channels: AtomicUsize::new(0),
@@ -211,6 +225,13 @@ impl Client {
     /// True if all these bits are set.
     pub fn has_flag(&self, bits: u32) -> bool {
         self.flags.load(Ordering::Relaxed) & bits == bits
+    }
+
+    /// The letters of its capabilities.
+    pub fn capabilities_text(&self) -> String {
+        let bits = self.capabilities.load(Ordering::Relaxed);
+        let had = capability::LETTERS.iter().filter(|(bit, _)| bits & bit != 0);
+        had.map(|(_, letter)| letter).collect()
     }
 
     /// As CLIENT LIST and CLIENT GETREDIR show it: -1 while nothing is tracked, 0 for the client itself.

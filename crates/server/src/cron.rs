@@ -89,7 +89,7 @@ pub fn run(server: &Arc<Server>, row: usize) {
 }
 
 fn active_expire(cron: &mut Cron, w: &mut Worker) {
-    if !w.server.active_expire.load(Ordering::Relaxed) || w.server.is_paused_at(w.now_ms) {
+    if w.import_mode || !w.server.active_expire.load(Ordering::Relaxed) || w.server.is_paused_at(w.now_ms) {
         return;
     }
     let began = std::time::Instant::now();

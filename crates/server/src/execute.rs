@@ -79,6 +79,13 @@ pub fn run_locked(
     if !entry.is(Flags::WRITE) && w.server.is_paused_at(w.now_ms) {
         data.on_expired = OnExpired::Hide;
     }
+    if w.import_mode {
+        data.on_expired = match (w.import_source, entry.is(Flags::WRITE)) {
+            (true, _) => OnExpired::Ignore,
+            (false, true) => OnExpired::Remove,
+            (false, false) => OnExpired::Hide,
+        };
+    }
     if let Some((i, hash)) = caller.known {
         data.know(args.get(i as usize), hash);
     }
@@ -198,7 +205,7 @@ fn log_removals(w: &mut Worker) {
 fn append(w: &mut Worker, db: u32, count: usize) {
     match &mut w.transaction {
         None => {
-            w.server.log.append(Record {
+            w.written_to = w.server.log.append(Record {
                 db,
                 commands: &w.log_buf,
             });
@@ -233,7 +240,7 @@ pub fn end_transaction(w: &mut Worker) {
     if count > 1 {
         encode_command(&mut w.log_buf, &[b"EXEC"]);
     }
-    w.server.log.append_block(*first_db, db, &w.log_buf);
+    w.written_to = w.server.log.append_block(*first_db, db, &w.log_buf);
 }
 
 /// What is left to do once the locks are released: statistics, events, garbage. Blocked clients are served by
@@ -278,7 +285,7 @@ pub fn evict(w: &mut Worker, db: u32, key: &[u8]) -> bool {
 
 /// Removes one key if its time is over, unless clients are paused. No lock may be held.
 pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
-    if w.server.is_paused_at(w.now_ms) {
+    if w.import_mode || w.server.is_paused_at(w.now_ms) {
         return;
     }
     remove_one(w, db, key, false, |data, key| {

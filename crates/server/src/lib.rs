@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acks;
 pub mod blocking;
 pub mod client;
 pub mod commands;

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
+use crate::acks::Acks;
 use crate::blocking::Blocking;
 use crate::client::{Client, ClientClass, Clients};
 use crate::config::{self, Config, Guard, MaxmemoryPolicy, OutputLimit, Param};
@@ -75,6 +76,8 @@ pub struct Server {
     pub tracking: Tracking,
     /// The clients that wait for keys.
     pub blocking: Blocking,
+    /// How far others have followed the log.
+    pub acks: Arc<Acks>,
     /// The counters.
     pub stats: Stats,
     /// Freeing in the background.
@@ -126,6 +129,7 @@ impl Server {
             pubsub: PubSub::default(),
             tracking: Tracking::default(),
             blocking: Blocking::default(),
+            acks: Arc::default(),
             stats: Stats::new(threads + EXTRA_ROWS),
             reclaim,
             run_id: hex40(),
@@ -206,6 +210,7 @@ impl Server {
             no_touch: false,
         };
         w.tracking_max_keys = size(Param::TrackingTableMaxKeys);
+        w.import_mode = c.flag(Param::ImportMode);
         w.maxmemory = c.int(Param::Maxmemory) as u64;
         w.policy = self.policy();
         w.effects.event_mask = self.event_mask();
@@ -394,7 +399,7 @@ impl Server {
         if memory::used() <= w.maxmemory {
             return true;
         }
-        if self.is_paused_at(w.now_ms) {
+        if w.import_mode || self.is_paused_at(w.now_ms) {
             // The data stands still; what would use more memory is held back, or let in as before.
             return true;
         }

@@ -114,6 +114,8 @@ pub struct Session {
     pub replies: Replies,
     /// CLIENT TRACKING.
     pub tracks: bool,
+    /// Offset of the log behind its last write.
+    pub written_to: u64,
     /// Subscribed channels.
     pub channels: BTreeSet<Box<[u8]>>,
     /// Subscribed patterns.
@@ -137,6 +139,7 @@ impl Session {
             watching: Watching::default(),
             replies: Replies::On,
             tracks: false,
+            written_to: 0,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             shard_channels: BTreeSet::new(),
@@ -246,12 +249,15 @@ impl Session {
         let mark = w.reply.mark();
         w.client_id = self.client.id;
         self.note_tracker(w);
+        w.import_source = w.import_mode && self.client.has_flag(flag::IMPORT_SOURCE);
         let is_client = self.tracks
             && plan
                 .found
                 .as_ref()
                 .is_ok_and(|e| e.spec.name.starts_with("client|"));
+        w.written_to = 0;
         let flow = self.check_and_run(frame, plan, w);
+        self.written_to = self.written_to.max(w.written_to);
         if self.tracks && !is_client && self.multi.is_none() && !matches!(flow, Flow::Paused(_)) {
             // CLIENT CACHING was about this command, or about the whole transaction.
             self.client.set_flag(flag::TRACKING_CACHING, false);

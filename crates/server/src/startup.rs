@@ -21,6 +21,11 @@ const RESERVED_FILES: u64 = 32;
 /// # Errors
 /// It could not start: a directory, file or address is not to be had. The text is for the operator.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    if config.flag(Param::ClusterEnabled) {
+        bail!(
+            "cluster-enabled yes: this version of Holdfast has no cluster mode; start it with cluster-enabled no"
+        );
+    }
     let dir = text(&config, Param::Dir);
     std::env::set_current_dir(&dir).with_context(|| format!("Can't chdir to '{dir}'"))?;
     if config.flag(Param::Daemonize) {

@@ -37,6 +37,8 @@ pub struct Worker {
     pub propagation: Propagation,
     /// The running transaction on its way to the log.
     pub transaction: Option<Transaction>,
+    /// Offset of the log behind what the running command wrote; 0: nothing.
+    pub written_to: u64,
     /// Encoded commands on their way to the log.
     pub log_buf: Vec<u8>,
     /// Id of the client whose command runs, 0: none.
@@ -59,6 +61,10 @@ pub struct Worker {
     pub maxmemory: u64,
     /// `tracking-table-max-keys`, 0 for any number.
     pub tracking_max_keys: usize,
+    /// `import-mode`.
+    pub import_mode: bool,
+    /// The client whose command runs has called CLIENT IMPORT-SOURCE, and it counts.
+    pub import_source: bool,
     /// `maxmemory-policy`.
     pub policy: Policy,
     /// Candidates for eviction.
@@ -101,6 +107,7 @@ impl Worker {
             effects: Effects::default(),
             propagation: Propagation::default(),
             transaction: None,
+            written_to: 0,
             log_buf: Vec::new(),
             client_id: 0,
             tracker: None,
@@ -112,6 +119,8 @@ impl Worker {
             access: AccessPolicy::default(),
             maxmemory: 0,
             tracking_max_keys: 0,
+            import_mode: false,
+            import_source: false,
             policy: Policy::NoEviction,
             pool: Pool::default(),
             counters: Counters::default(),

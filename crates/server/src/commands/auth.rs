@@ -217,7 +217,10 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     session.db = 0;
     session.client.db.store(0, Ordering::Relaxed);
     session.client.names.lock().name.clear();
-    session.client.set_flag(flag::NO_EVICT | flag::NO_TOUCH, false);
+    session
+        .client
+        .set_flag(flag::NO_EVICT | flag::NO_TOUCH | flag::IMPORT_SOURCE, false);
+    session.client.capabilities.store(0, Ordering::Relaxed);
     session.authenticated = !session.server.needs_password();
     session.replies = Replies::On;
     call.deliver_mail(call.w.reply.len());

@@ -1,6 +1,8 @@
 //! CLIENT: <https://redis.io/commands/client-info>. What a connection says and asks about itself; others of the family
 //! are in [`super::client_list`], [`super::client_kill`] and [`super::client_pause`].
 
+use std::sync::atomic::Ordering;
+
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
@@ -8,16 +10,19 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 
 use super::auth::client_name;
 use super::{Call, ServerCommand, ServerError, ServerResult, help};
-use crate::client::flag;
+use crate::client::{capability, flag};
+use crate::config::Param;
 use crate::registry::Run;
 use crate::session::{Flow, Replies};
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[
     &CLIENT,
+    &CLIENT_CAPA,
     &CLIENT_GETNAME,
     &CLIENT_HELP,
     &CLIENT_ID,
+    &CLIENT_IMPORT_SOURCE,
     &CLIENT_NO_EVICT,
     &CLIENT_NO_TOUCH,
     &CLIENT_REPLY,
@@ -36,6 +41,22 @@ const CLIENT: ServerCommand = ServerCommand {
         ..Spec::DEFAULT
     },
     run: Run::Container,
+};
+
+const CLIENT_CAPA: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "client|capa",
+        arity: -3,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE),
+        acl: flags!(Acl: CONNECTION),
+        group: Group::Connection,
+        since: "8.0.0",
+        summary: "Notes what this client can do.",
+        complexity: "O(N), N: capabilities",
+        args: &[Arg::string("capability").multi()],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(capa),
 };
 
 const CLIENT_GETNAME: ServerCommand = ServerCommand {
@@ -84,6 +105,25 @@ const CLIENT_ID: ServerCommand = ServerCommand {
         call.w.reply.int(call.session.client.id as i64);
         Ok(Flow::Continue)
     }),
+};
+
+const CLIENT_IMPORT_SOURCE: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "client|import-source",
+        arity: 3,
+        flags: flags!(Flags: NOSCRIPT, LOADING, STALE),
+        acl: flags!(Acl: CONNECTION),
+        group: Group::Connection,
+        since: "8.1.0",
+        summary: "Says whether this connection brings data from another server, in import-mode.",
+        complexity: "O(1)",
+        args: &[Arg::one_of(
+            "enabled",
+            &[Arg::word("on", "ON"), Arg::word("off", "OFF")],
+        )],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(import_source),
 };
 
 const CLIENT_NO_EVICT: ServerCommand = ServerCommand {
@@ -188,6 +228,10 @@ const CLIENT_SETNAME: ServerCommand = ServerCommand {
 
 const HELP: &[(&str, &str)] = &[
     (
+        "CAPA <capability> [...]",
+        "Note what this client can do: redirect.",
+    ),
+    (
         "CACHING (YES|NO)",
         "Track the keys of the next command, or do not, in OPTIN or OPTOUT mode.",
     ),
@@ -197,15 +241,19 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("GETNAME", "Name of this connection."),
     ("ID", "Id of this connection."),
+    (
+        "IMPORT-SOURCE (ON|OFF)",
+        "Let this connection see keys whose time is over, in import-mode.",
+    ),
     ("INFO", "This connection as LIST shows it."),
     ("KILL <ip:port>", "Close the connection from this address."),
     (
         "KILL <option> <value> [<option> <value> [...]]",
-        "Close the connections that match all options: ID, TYPE, USER, ADDR, LADDR, MAXAGE, SKIPME.",
+        "Close the connections that match all options: ID, TYPE, USER, ADDR, LADDR, MAXAGE, SKIPME, and those of LIST.",
     ),
     (
-        "LIST [TYPE <type>] [ID <id> [<id> ...]]",
-        "Open connections, all or some.",
+        "LIST [<option> <value> [...]]",
+        "Open connections: TYPE, ID, USER, ADDR, LADDR, NAME, LIB-NAME, LIB-VER, FLAGS, DB, CAPA, IP (each also with NOT- before it), IDLE, MAXAGE, SKIPME.",
     ),
     (
         "NO-EVICT (ON|OFF)",
@@ -236,6 +284,24 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("UNPAUSE", "End a pause."),
 ];
+
+/// A capability that this server does not know is one that it does not use.
+fn capa(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if args.from(2).any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+        let client = &call.session.client;
+        client
+            .capabilities
+            .fetch_or(capability::REDIRECT, Ordering::Relaxed);
+    }
+    call.ok()
+}
+
+fn import_source(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if args.is(2, "ON") && !call.session.server.config.flag(Param::ImportMode) {
+        return Err(ServerError::new("ERR Server is not in import mode"));
+    }
+    switch(call, args, flag::IMPORT_SOURCE)
+}
 
 fn getname(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     let names = call.session.client.names.lock();

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use holdfast_commands::args::Args;
-use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
-use holdfast_resp::parse_i64;
 
-use super::client_list::class;
+use super::client_filter::{Filter, Style};
 use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::blocking;
-use crate::client::{Client, ClientClass};
 use crate::registry::Run;
 use crate::session::Flow;
 
@@ -64,27 +61,9 @@ const CLIENT_KILL: ServerCommand = ServerCommand {
     run: Run::Server(kill),
 };
 
-/// Which connections; what is not given matches every one.
-#[derive(Debug)]
-struct Filter<'a> {
-    id: Option<u64>,
-    class: Option<ClientClass>,
-    user: Option<&'a [u8]>,
-    addr: Option<&'a [u8]>,
-    laddr: Option<&'a [u8]>,
-    /// Seconds.
-    min_age: Option<i64>,
-    skip_me: bool,
-}
-
 fn kill(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if args.len() == 3 {
-        let filter = Filter {
-            addr: Some(args.get(2)),
-            skip_me: false,
-            ..Filter::default()
-        };
-        return match kill_all(call, &filter) {
+        return match kill_all(call, &Filter::addr(args.get(2))) {
             (0, _) => Err(ServerError::new("ERR No such client")),
             (_, flow) => {
                 call.w.reply.ok();
@@ -92,82 +71,11 @@ fn kill(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             }
         };
     }
-    let filter = parse(args)?;
+    let server = Arc::clone(&call.session.server);
+    let filter = Filter::parse(&server, args, Style::Kill)?;
     let (killed, flow) = kill_all(call, &filter);
     call.w.reply.int(killed);
     Ok(flow)
-}
-
-fn parse(args: Args<'_>) -> Result<Filter<'_>, ServerError> {
-    let mut filter = Filter::default();
-    let mut rest = args.cursor(2);
-    while rest.left() > 0 {
-        if rest.left() < 2 {
-            return Err(CmdError::Syntax.into());
-        }
-        if rest.accept("ID") {
-            let id = parse_i64(rest.word()?).filter(|&id| id > 0);
-            let id = id.ok_or_else(|| ServerError::new("ERR client-id should be greater than 0"))?;
-            filter.id = Some(id as u64);
-        } else if rest.accept("TYPE") {
-            filter.class = Some(class(rest.word()?)?);
-        } else if rest.accept("USER") {
-            let user = rest.word()?;
-            if user != b"default" {
-                let user = String::from_utf8_lossy(user);
-                return Err(ServerError(format!("ERR No such user '{user}'")));
-            }
-            filter.user = Some(user);
-        } else if rest.accept("ADDR") {
-            filter.addr = Some(rest.word()?);
-        } else if rest.accept("LADDR") {
-            filter.laddr = Some(rest.word()?);
-        } else if rest.accept("MAXAGE") {
-            let age = parse_i64(rest.word()?).filter(|&age| age > 0);
-            let age = age.ok_or_else(|| ServerError::new("ERR maxage should be greater than 0"))?;
-            filter.min_age = Some(age);
-        } else if rest.accept("SKIPME") {
-            filter.skip_me = if rest.accept("YES") {
-                true
-            } else if rest.accept("NO") {
-                false
-            } else {
-                return Err(CmdError::Syntax.into());
-            };
-        } else {
-            return Err(CmdError::Syntax.into());
-        }
-    }
-    Ok(filter)
-}
-
-impl Default for Filter<'_> {
-    fn default() -> Self {
-        Self {
-            id: None,
-            class: None,
-            user: None,
-            addr: None,
-            laddr: None,
-            min_age: None,
-            skip_me: true,
-        }
-    }
-}
-
-impl Filter<'_> {
-    fn matches(&self, client: &Client, now_ms: i64) -> bool {
-        self.id.is_none_or(|id| client.id == id)
-            && self.class.is_none_or(|class| client.class() == class)
-            && self
-                .user
-                .is_none_or(|user| client.names.lock().user.as_bytes() == user)
-            && self.addr.is_none_or(|addr| client.addr.as_bytes() == addr)
-            && self.laddr.is_none_or(|laddr| client.laddr.as_bytes() == laddr)
-            && self
-                .min_age
-                .is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
-    }
 }
 
 /// Ends the connections that match; how many they are, and whether the caller is among them.
@@ -176,7 +84,7 @@ fn kill_all(call: &mut Call<'_, '_>, filter: &Filter<'_>) -> (i64, Flow) {
     let me = call.session.client.id;
     let (mut killed, mut flow) = (0, Flow::Continue);
     for client in server.clients.open() {
-        if !filter.matches(&client, call.w.now_ms) || (client.id == me && filter.skip_me) {
+        if !filter.matches(&client, me, call.w.now_ms) {
             continue;
         }
         killed += 1;

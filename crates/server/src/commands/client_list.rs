@@ -1,18 +1,17 @@
 //! CLIENT LIST and CLIENT INFO: <https://redis.io/commands/client-list>. One line for each connection, in the fields of
-//! Redis 7.2.
+//! Redis 7.2 and `capa` of Valkey.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use holdfast_commands::args::Args;
-use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
-use holdfast_resp::parse_i64;
 
-use super::{Call, ServerCommand, ServerError, ServerResult};
-use crate::client::{Client, ClientClass, flag};
+use super::client_filter::{Filter, Style};
+use super::{Call, ServerCommand, ServerResult};
+use crate::client::{Client, flag};
 use crate::registry::{Registry, Run};
 use crate::session::Flow;
 
@@ -77,46 +76,24 @@ fn info(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
 }
 
 fn list(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
-    let server = &call.session.server;
-    let clients: Vec<Arc<Client>> = match args.len() {
-        2 => server.clients.open().collect(),
-        4 if args.is(2, "TYPE") => {
-            let class = class(args.get(3))?;
-            server.clients.open().filter(|c| c.class() == class).collect()
-        }
-        4.. if args.is(2, "ID") => {
-            let ids: Option<Vec<i64>> = args.from(3).map(parse_i64).collect();
-            let ids = ids.ok_or_else(|| ServerError::new("ERR Invalid client ID"))?;
-            ids.into_iter()
-                .filter_map(|id| server.clients.get(u64::try_from(id).ok()?))
-                .filter(|c| !c.is_killed())
-                .collect()
-        }
-        _ => return Err(CmdError::Syntax.into()),
+    let server = Arc::clone(&call.session.server);
+    let filter = Filter::parse(&server, args, Style::List)?;
+    let (me, now_ms) = (call.session.client.id, call.w.now_ms);
+    let clients: Vec<Arc<Client>> = match &filter.ids {
+        None => server.clients.open().collect(),
+        // In the order asked for, each as often as asked for.
+        Some(ids) => ids
+            .iter()
+            .filter_map(|&id| server.clients.get(u64::try_from(id).ok()?))
+            .filter(|c| !c.is_killed())
+            .collect(),
     };
     let mut text = String::new();
-    for client in clients {
-        row(&mut text, &client, call.w.now_ms);
+    for client in clients.iter().filter(|c| filter.matches(c, me, now_ms)) {
+        row(&mut text, client, now_ms);
     }
     call.w.reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Continue)
-}
-
-/// A class by its name.
-///
-/// # Errors
-/// CLIENT LIST's and CLIENT KILL's, for any other name.
-pub(super) fn class(name: &[u8]) -> Result<ClientClass, ServerError> {
-    match name.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(ClientClass::Normal),
-        b"replica" | b"slave" => Ok(ClientClass::Replica),
-        b"pubsub" => Ok(ClientClass::Pubsub),
-        b"master" => Ok(ClientClass::Master),
-        _ => {
-            let name = String::from_utf8_lossy(name);
-            Err(ServerError(format!("ERR Unknown client type '{name}'")))
-        }
-    }
 }
 
 /// Appends a client's line. Connections share their worker's buffers, so those of an idle one are 0.
@@ -126,12 +103,17 @@ fn row(text: &mut String, client: &Client, now_ms: i64) {
     let query_buffer = client.query_buffer.load(Relaxed);
     let multi_mem = client.multi_mem.load(Relaxed);
     let names = client.names.lock().clone();
-    let total = size_of::<Client>() + output + query_buffer + multi_mem + names.memory();
+    let total = size_of::<Client>()
+        + output
+        + query_buffer
+        + multi_mem
+        + names.memory()
+        + client.interest_mem.load(Relaxed);
     let written = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
          qbuf={query_buffer} qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
+         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} capa={}",
         client.id,
         client.addr,
         client.laddr,
@@ -154,11 +136,13 @@ fn row(text: &mut String, client: &Client, now_ms: i64) {
         client.resp.load(Relaxed),
         names.lib_name,
         names.lib_ver,
+        client.capabilities_text(),
     );
     debug_assert!(written.is_ok(), "writing to a String does not fail");
 }
 
-fn flags_text(client: &Client) -> String {
+/// The letters of a client's flags, `N` if there are none.
+pub(super) fn flags_text(client: &Client) -> String {
     let mut bits = client.flags.load(Relaxed);
     if client.is_dirty() {
         bits |= flag::DIRTY_CAS;

@@ -3,10 +3,12 @@
 
 mod auth;
 mod client;
+mod client_filter;
 mod client_kill;
 mod client_list;
 mod client_pause;
 mod client_tracking;
+mod cluster;
 mod command;
 mod config;
 mod connection;
@@ -17,6 +19,7 @@ mod process;
 mod pubsub;
 mod pubsub_sharded;
 mod transactions;
+mod wait;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -138,6 +141,9 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         client_list::COMMANDS,
         client_pause::COMMANDS,
         client_tracking::COMMANDS,
+        cluster::COMMANDS,
+        cluster::nodes::COMMANDS,
+        cluster::slots::COMMANDS,
         command::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,
@@ -148,6 +154,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
         transactions::COMMANDS,
+        wait::COMMANDS,
     ]
     .into_iter()
     .flatten()

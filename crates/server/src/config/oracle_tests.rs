@@ -23,6 +23,7 @@ const DIFFERENT: &[(&str, &str)] = &[
 const NEWER: &[(&str, &str)] = &[
     ("availability-zone", "Valkey 8.0"),
     ("cluster-announce-human-nodename", "Redis 7.2"),
+    ("import-mode", "Valkey 8.1"),
     ("locale-collate", "Redis 7.2"),
     ("set-max-listpack-entries", "Redis 7.2"),
     ("set-max-listpack-value", "Redis 7.2"),

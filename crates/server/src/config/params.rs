@@ -224,6 +224,9 @@ table! {
     Hz => Row::new("hz", NATURAL, "10", "How often in a second background tasks run, 1 to 500.");
     IgnoreWarnings => Row::new("ignore-warnings", Text, "",
         "Names of start-up warnings that do not stop the start.").ignored("no warning stops the start");
+    ImportMode => Row::new("import-mode", Bool, "no",
+        "While data is brought over from another server: keys are neither expired nor evicted, and connections \
+         that call CLIENT IMPORT-SOURCE see those whose time is over.");
     Include => Row::new("include", lines(1, 1), "",
         "Reads another file at this place; the path may hold wildcards.");
     IoThreads => Row::new("io-threads", int(1, 512), "",

@@ -1,5 +1,6 @@
 //! Sessions without sockets, on a clock that the tests turn: what clients see of each other.
 
+mod clients;
 mod tracking;
 
 use std::sync::Arc;

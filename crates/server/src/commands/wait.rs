@@ -1,0 +1,125 @@
+//! WAIT and WAITAOF: <https://redis.io/commands/wait>. Who has acknowledged what is [`crate::acks`]'s.
+
+use std::sync::Arc;
+
+use holdfast_commands::args::Args;
+use holdfast_commands::error::CmdError;
+use holdfast_commands::flags;
+use holdfast_commands::spec::{Arg, Group, Spec};
+use holdfast_resp::parse_i64;
+
+use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::acks::Need;
+use crate::blocking::ForAcks;
+use crate::config::Param;
+use crate::registry::Run;
+use crate::session::{Flow, Replies, Wait};
+
+/// The family.
+pub const COMMANDS: &[&ServerCommand] = &[&WAIT, &WAITAOF];
+
+const WAIT: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "wait",
+        arity: 3,
+        flags: flags!(Flags: NOSCRIPT),
+        acl: flags!(Acl: CONNECTION),
+        group: Group::Generic,
+        since: "3.0.0",
+        summary: "Waits until replicas have received what this connection has written.",
+        complexity: "O(N), N: replicas",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        args: &[Arg::integer("numreplicas"), Arg::integer("timeout")],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(wait),
+};
+
+const WAITAOF: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "waitaof",
+        arity: 4,
+        flags: flags!(Flags: NOSCRIPT),
+        acl: flags!(Acl: CONNECTION),
+        group: Group::Generic,
+        since: "7.2.0",
+        summary: "Waits until what this connection has written is in append-only files, here and on replicas.",
+        complexity: "O(N), N: replicas",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        args: &[
+            Arg::integer("numlocal"),
+            Arg::integer("numreplicas"),
+            Arg::integer("timeout"),
+        ],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(waitaof),
+};
+
+fn wait(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    let replicas = args.int(1)?;
+    let timeout_ms = timeout(call, args.get(2))?;
+    wait_for(call, args, replicas, None, timeout_ms)
+}
+
+fn waitaof(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    let local = args.int(1)?;
+    if !(0..=1).contains(&local) {
+        return Err(ServerError::new(
+            "ERR value is out of range, value must between 0 and 1",
+        ));
+    }
+    let replicas = args.int(2)?;
+    if replicas < 0 {
+        return Err(ServerError::new("ERR value is out of range, must be positive"));
+    }
+    let timeout_ms = timeout(call, args.get(3))?;
+    if local > 0 && !call.session.server.config.flag(Param::Appendonly) {
+        return Err(ServerError::new(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    wait_for(call, args, replicas, Some(local), timeout_ms)
+}
+
+/// Milliseconds; None: for ever.
+fn timeout(call: &Call<'_, '_>, word: &[u8]) -> Result<Option<u64>, ServerError> {
+    let ms =
+        parse_i64(word).ok_or_else(|| ServerError::new("ERR timeout is not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| CmdError::TimeoutNegative)?;
+    if call.w.now_ms.checked_add_unsigned(ms).is_none() {
+        return Err(ServerError::new("ERR timeout is out of range"));
+    }
+    Ok((ms > 0).then_some(ms))
+}
+
+fn wait_for(
+    call: &mut Call<'_, '_>,
+    args: Args<'_>,
+    replicas: i64,
+    local: Option<i64>,
+    timeout_ms: Option<u64>,
+) -> ServerResult {
+    let session = &*call.session;
+    let server = Arc::clone(&session.server);
+    let need = Need {
+        offset: session.written_to,
+        replicas,
+        local,
+    };
+    let count = server.acks.count(&need);
+    // Nobody waits inside a transaction.
+    if need.is_met(count) || call.locked.is_some() {
+        need.reply(&mut call.w.reply, count);
+        return Ok(Flow::Continue);
+    }
+    let blocked = ForAcks {
+        entry: call.entry,
+        args,
+        need,
+        proto: session.proto,
+        muted: session.replies != Replies::On,
+    };
+    let waiter = server.blocking.enter_for_acks(&server, &session.client, &blocked);
+    Ok(Flow::Blocked(Wait { waiter, timeout_ms }))
+}
