@@ -22,6 +22,7 @@ use crate::encoding::entry::{Entry, INLINE_MAX};
 use crate::encoding::table::Pos;
 use crate::keyspace::{Db, KeyHash, Keyspace, Locked, Shard};
 use crate::numeric;
+use crate::snapshot;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
@@ -127,6 +128,8 @@ pub trait Collection: Sized {
     fn is_empty(&self) -> bool;
     /// As a value.
     fn into_value(self) -> Value;
+    /// Out of a value; None if it is of another kind.
+    fn from_value(value: Value) -> Option<Self>;
     /// Out of a borrowed value.
     fn of(value: ValueRef<'_>) -> Option<&Self>;
     /// Out of a value lent to be changed.
@@ -145,6 +148,13 @@ macro_rules! collection {
             }
             fn into_value(self) -> Value {
                 Value::$t(self)
+            }
+            fn from_value(value: Value) -> Option<Self> {
+                if let Value::$t(v) = value {
+                    Some(v)
+                } else {
+                    None
+                }
             }
             fn of(value: ValueRef<'_>) -> Option<&Self> {
                 if let ValueRef::$t(v) = value {
@@ -179,6 +189,13 @@ impl Collection for Stream {
     }
     fn into_value(self) -> Value {
         Value::Stream(self)
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Stream(v) = value {
+            Some(v)
+        } else {
+            None
+        }
     }
     fn of(value: ValueRef<'_>) -> Option<&Self> {
         if let ValueRef::Stream(v) = value {
@@ -280,6 +297,7 @@ impl<'a, 'k> Data<'a, 'k> {
     fn remove_silently(&mut self, db: u32, s: u16, pos: Pos, why: Gone, key: &[u8]) {
         let keyspace = self.keyspace();
         let shard = self.locked.shard(s);
+        keep_state(shard, db, pos);
         let entry = remove_entry(keyspace, &mut shard.dbs[db as usize], pos);
         shard.touch(db, key);
         note_gone(self.effects, shard, db, key, &entry);
@@ -533,6 +551,7 @@ impl<'a, 'k> Data<'a, 'k> {
             Some((s, pos)) => {
                 let (access, now_ms, keyspace) = (self.access, self.now_ms, self.keyspace());
                 let shard = self.locked.shard(s);
+                keep_state(shard, db, pos);
                 let d = &mut shard.dbs[db as usize];
                 let table = &mut d.table;
                 let entry = table.get_mut(pos);
@@ -588,7 +607,9 @@ impl<'a, 'k> Data<'a, 'k> {
         };
         let new = change(as_string(self.lend(s, pos))?)?;
         let db = self.db as usize;
-        let entry = self.locked.shard(s).dbs[db].table.get_mut(pos);
+        let shard = self.locked.shard(s);
+        keep_state(shard, self.db, pos);
+        let entry = shard.dbs[db].table.get_mut(pos);
         let (access, at) = (entry.access(), entry.expire_at_ms());
         let old = entry.replace_int(new, at);
         entry.set_access(access);
@@ -640,6 +661,7 @@ impl<'a, 'k> Data<'a, 'k> {
     fn remove_at(&mut self, db: u32, s: u16, pos: Pos, key: &[u8]) -> (Value, Option<i64>) {
         let keyspace = self.keyspace();
         let shard = self.locked.shard(s);
+        keep_state(shard, db, pos);
         let entry = remove_entry(keyspace, &mut shard.dbs[db as usize], pos);
         shard.touch(db, key);
         note_gone(self.effects, shard, db, key, &entry);
@@ -654,6 +676,12 @@ impl<'a, 'k> Data<'a, 'k> {
             let old = self.remove_at(db, s, pos, key).0;
             discard(self.effects, old);
         }
+        let mut value = value;
+        if let Some(big) = ValueMut::of(&mut value).into_undoable_open()
+            && let Some(origin) = big.origin()
+        {
+            origin.cut.moved(origin.id, db, key);
+        }
         self.insert_entry(db, key, value, expire_at_ms);
         self.announce_new(db, key);
     }
@@ -667,7 +695,9 @@ impl<'a, 'k> Data<'a, 'k> {
         let h = self.hash(key);
         let keyspace = self.keyspace();
         let s = keyspace.shard_of(h.slot);
-        let d = &mut self.locked.shard(s).dbs[db as usize];
+        let shard = self.locked.shard(s);
+        entry.set_epoch(shard.epoch);
+        let d = &mut shard.dbs[db as usize];
         keyspace.note_fields(d, key, None, entry.next_field_expiry_ms());
         let pos = d.table.insert(h.hash, entry, |k| keyspace.table_hash(k));
         (s, pos)
@@ -689,7 +719,9 @@ impl<'a, 'k> Data<'a, 'k> {
             return false;
         };
         let db = self.db as usize;
-        let table = &mut self.locked.shard(s).dbs[db].table;
+        let shard = self.locked.shard(s);
+        keep_state(shard, self.db, pos);
+        let table = &mut shard.dbs[db].table;
         table.get_mut(pos).set_expire_at_ms(at);
         table.note_expiry(pos);
         true
@@ -729,6 +761,18 @@ impl<'a, 'k> Data<'a, 'k> {
     /// Removes a key if its time is over.
     pub fn expire_if_due(&mut self, key: &[u8]) {
         let _gone = self.find(key);
+    }
+}
+
+/// Before an entry changes or goes: a running snapshot that has not seen it gets its state.
+#[inline]
+fn keep_state(shard: &mut Shard, db: u32, pos: Pos) {
+    if let Some(cut) = &shard.snapshot {
+        let Db { table, cut_db, .. } = &mut shard.dbs[db as usize];
+        let entry = table.get_mut(pos);
+        if entry.epoch() != shard.epoch {
+            snapshot::keep(cut, entry, shard.epoch, db, *cut_db);
+        }
     }
 }
 
@@ -772,7 +816,12 @@ fn note_gone(effects: &mut Effects, shard: &Shard, db: u32, key: &[u8], entry: &
 /// Values that are slow to free are handed to whoever frees garbage; others are freed here.
 const FREE_EFFORT: usize = 64;
 
-fn discard(effects: &mut Effects, value: Value) {
+fn discard(effects: &mut Effects, mut value: Value) {
+    if let Some(big) = ValueMut::of(&mut value).into_undoable_open()
+        && let Some(origin) = big.origin().cloned()
+    {
+        return origin.cut.removed(&origin, value);
+    }
     if value.free_effort() > FREE_EFFORT || matches!(&value, Value::Heap(h) if h.as_slice().len() > 1 << 20) {
         effects.garbage.push(Garbage::Value(value));
     }
@@ -820,6 +869,21 @@ impl<T: Collection> Edit<'_, T> {
         }
     }
 
+    /// Puts another value in the place of the whole and gives the old one back.
+    pub fn replace(&mut self, new: T) -> T {
+        let old = std::mem::replace(&mut **self, new);
+        let mut value = old.into_value();
+        if let Some(origin) = ValueMut::of(&mut value)
+            .into_undoable_open()
+            .and_then(|big| big.origin().cloned())
+        {
+            // The snapshot's walk goes on with the old value; the copy for the caller costs what the change costs.
+            let copy = value.as_ref().duplicate();
+            origin.cut.removed(&origin, std::mem::replace(&mut value, copy));
+        }
+        T::from_value(value).unwrap_or_else(T::empty)
+    }
+
     /// Nothing was changed.
     pub fn unchanged(mut self) {
         self.done = true;
@@ -855,6 +919,7 @@ impl<T: Collection> Edit<'_, T> {
     }
 
     fn remove(&mut self) {
+        keep_state(self.shard, self.db, self.pos);
         let entry = remove_entry(self.keyspace, &mut self.shard.dbs[self.db as usize], self.pos);
         discard(self.effects, entry.into_value());
     }
@@ -870,6 +935,7 @@ impl<T: Collection> Deref for Edit<'_, T> {
 
 impl<T: Collection> DerefMut for Edit<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
+        keep_state(self.shard, self.db, self.pos);
         T::of_mut(
             self.shard.dbs[self.db as usize]
                 .table
@@ -918,6 +984,7 @@ impl EditStr<'_> {
 
     /// The same where only `change` can tell whether it changes anything: its first answer. None: nobody is told.
     pub fn finish_if<R>(self, event: Option<Event>, change: impl FnOnce(&mut Vec<u8>) -> (bool, R)) -> R {
+        keep_state(self.shard, self.db, self.pos);
         let entry = self.shard.dbs[self.db as usize].table.get_mut(self.pos);
         let (changed, result) = text::edit_text(entry, change).expect("the kind was checked at the door");
         if changed {

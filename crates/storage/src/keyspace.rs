@@ -6,8 +6,8 @@
 //! Must not know: commands, time, effects.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use crate::encoding::table::Table;
 use crate::field_expiry::FieldIndex;
 use crate::slot;
+use crate::snapshot::Cut;
 
 /// Hash slot and table hash of a key, computed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub struct Db {
     pub table: Table,
     /// Hashes whose fields expire.
     pub fields: FieldIndex,
+    /// Number of this database when the running snapshot was begun.
+    pub(crate) cut_db: u32,
+    /// Where the running snapshot goes on; None: it has seen the table.
+    pub(crate) unwalked: Option<u64>,
 }
 
 /// A flag that WATCH hands out: set when a watched key changes.
@@ -48,6 +53,12 @@ pub struct Shard {
     watched: KeyMap<Vec<WatchFlag>>,
     /// Keys that blocked clients wait for, and how many.
     awaited: KeyMap<usize>,
+    /// The snapshot that has not seen all of this shard.
+    pub(crate) snapshot: Option<Arc<Cut>>,
+    /// Entries of an older epoch have not been seen by it.
+    pub(crate) epoch: u8,
+    /// Snapshots that ended early, since the last that did not.
+    pub(crate) unfinished: u8,
 }
 
 impl Shard {
@@ -145,6 +156,8 @@ pub struct Keyspace {
     contended: AtomicU64,
     /// Hashes whose fields expire, everywhere.
     timed_hashes: AtomicIsize,
+    /// The last snapshot that was begun.
+    cut: Mutex<Weak<Cut>>,
 }
 
 /// Shards to be locked.
@@ -213,7 +226,17 @@ impl Keyspace {
             databases,
             contended: AtomicU64::new(0),
             timed_hashes: AtomicIsize::new(0),
+            cut: Mutex::new(Weak::new()),
         }
+    }
+
+    /// The snapshot that is not over.
+    pub(crate) fn running_cut(&self) -> Option<Arc<Cut>> {
+        self.cut.lock().upgrade().filter(|cut| !cut.is_over())
+    }
+
+    pub(crate) fn set_cut(&self, cut: &Arc<Cut>) {
+        *self.cut.lock() = Arc::downgrade(cut);
     }
 
     /// Number of databases.

@@ -21,5 +21,6 @@ pub mod keyspace;
 pub mod longdouble;
 pub mod numeric;
 pub mod slot;
+pub mod snapshot;
 pub mod types;
 pub mod value;

@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use crate::encoding::undo::{BIG, Undoable};
+
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
@@ -72,6 +74,14 @@ impl HeapStr {
             Self::Owned(v) => v,
             Self::Shared(_) => unreachable!("made owned above"),
         }
+    }
+
+    /// The bytes by reference count. They are copied if they are changed afterwards, not now.
+    pub fn share(&mut self) -> Bytes {
+        if let Self::Owned(v) = self {
+            *self = Self::Shared(Bytes::from(std::mem::take(v)));
+        }
+        self.to_bytes()
     }
 
     /// The bytes by reference count; copies if they are in the growable form.
@@ -215,7 +225,57 @@ impl ValueRef<'_> {
     }
 }
 
+impl<'a> ValueMut<'a> {
+    /// An owned value, lent. Short strings outside of an entry are lent as their bytes.
+    pub fn of(value: &'a mut Value) -> Self {
+        match value {
+            Value::Int(i) => Self::Int(i),
+            Value::Str(s) | Value::RawStr(s) => Self::Str(s),
+            Value::Heap(h) => Self::Heap(h),
+            Value::List(v) => Self::List(v),
+            Value::Set(v) => Self::Set(v),
+            Value::Hash(v) => Self::Hash(v),
+            Value::Zset(v) => Self::Zset(v),
+            Value::Stream(v) => Self::Stream(v),
+        }
+    }
+
+    fn undoable_any(self) -> Option<&'a mut dyn Undoable> {
+        match self {
+            Self::Int(_) | Self::Str(_) | Self::Heap(_) | Self::List(_) | Self::Stream(_) => None,
+            Self::Set(v) => v.undoable().map(|v| v as &mut dyn Undoable),
+            Self::Hash(v) => Some(v),
+            Self::Zset(v) => v.undoable().map(|v| v as &mut dyn Undoable),
+        }
+    }
+
+    /// The collection, if it is so large that a snapshot walks it in slices.
+    pub(crate) fn into_undoable(self) -> Option<&'a mut dyn Undoable> {
+        self.undoable_any().filter(|big| big.elements() >= BIG)
+    }
+
+    /// The collection, if a snapshot is in the middle of it.
+    pub(crate) fn into_undoable_open(self) -> Option<&'a mut dyn Undoable> {
+        self.undoable_any().filter(|big| big.origin().is_some())
+    }
+}
+
 impl Value {
+    /// Lends it.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Int(i) => ValueRef::Int(*i),
+            Self::Str(bytes) => ValueRef::Str { bytes, raw: false },
+            Self::RawStr(bytes) => ValueRef::Str { bytes, raw: true },
+            Self::Heap(h) => ValueRef::Heap(h),
+            Self::List(v) => ValueRef::List(v),
+            Self::Set(v) => ValueRef::Set(v),
+            Self::Hash(v) => ValueRef::Hash(v),
+            Self::Zset(v) => ValueRef::Zset(v),
+            Self::Stream(v) => ValueRef::Stream(v),
+        }
+    }
+
     /// How many allocations freeing this takes: the measure by which a value is freed in the background.
     pub fn free_effort(&self) -> usize {
         match self {

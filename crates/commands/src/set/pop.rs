@@ -101,7 +101,7 @@ fn pop_several(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         }
     } else {
         let staying = draw_staying(&mut set, len - count, &ctx.limits.set, &mut rng);
-        let popped = std::mem::replace(&mut *set, staying);
+        let popped = set.replace(staying);
         popped.iter().for_each(|member| removed.note(member, ctx.reply));
     }
     removed.end();

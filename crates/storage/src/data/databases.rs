@@ -33,7 +33,7 @@ impl Data<'_, '_> {
             None => 0..self.keyspace().databases(),
         };
         let keyspace = self.keyspace();
-        let mut removed = 0;
+        let mut removed = self.remove_walked(databases.clone());
         for (_, shard) in self.locked.each() {
             for db in databases.clone() {
                 let table = &shard.dbs[db as usize].table;
@@ -48,11 +48,36 @@ impl Data<'_, '_> {
                 self.effects.ready.extend(gone.map(|key| (db, key.into())));
                 let table = keyspace.take_table(&mut shard.dbs[db as usize]);
                 removed += table.len() as u64;
-                self.effects.garbage.push(Garbage::Table(table));
+                match &shard.snapshot {
+                    Some(cut) if shard.dbs[db as usize].unwalked.is_some() => {
+                        cut.emptied(shard.dbs[db as usize].cut_db, table);
+                    }
+                    Some(_) | None => self.effects.garbage.push(Garbage::Table(table)),
+                }
             }
         }
         self.effects.dirty += removed.max(1);
         self.effects.flushed = true;
+        removed
+    }
+
+    /// Takes the collections out that a snapshot is in the middle of: its walk ends with them. Returns how many.
+    fn remove_walked(&mut self, databases: std::ops::Range<u32>) -> u64 {
+        let (keyspace, mut removed) = (self.keyspace(), 0);
+        let Some(cut) = keyspace.running_cut() else {
+            return 0;
+        };
+        for db in databases {
+            for (_, key) in cut.bigs_of(db) {
+                let h = keyspace.hash(&key);
+                let s = keyspace.shard_of(h.slot);
+                if let Some(pos) = self.locked.shard(s).dbs[db as usize].table.find(h.hash, &key) {
+                    let value = self.remove_at(db, s, pos, &key).0;
+                    super::discard(self.effects, value);
+                    removed += 1;
+                }
+            }
+        }
         removed
     }
 
@@ -66,6 +91,9 @@ impl Data<'_, '_> {
         }
         self.effects.flushed = true;
         let (keyspace, now_ms) = (self.keyspace(), self.now_ms);
+        if let Some(cut) = keyspace.running_cut() {
+            cut.swapped(a, b);
+        }
         for (_, shard) in self.locked.each() {
             let in_db = |db: u32, key: &[u8], since_ms: i64| {
                 let table = &shard.dbs[db as usize].table;

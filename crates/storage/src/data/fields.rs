@@ -44,6 +44,11 @@ impl Data<'_, '_> {
     pub(super) fn expire_fields(&mut self, db: u32, s: u16, pos: Pos, key: &[u8]) -> Option<(u16, Pos)> {
         let (keyspace, now_ms) = (self.keyspace(), self.now_ms);
         let shard = self.locked.shard(s);
+        if self.on_expired == OnExpired::Remove
+            && matches!(shard.dbs[db as usize].table.get(pos).value(), ValueRef::Hash(hash) if hash.next_expiry_ms().is_some_and(|at| at <= now_ms))
+        {
+            super::keep_state(shard, db, pos);
+        }
         let d = &mut shard.dbs[db as usize];
         let ValueMut::Hash(hash) = d.table.get_mut(pos).value_mut() else {
             return Some((s, pos));

@@ -9,6 +9,10 @@ use std::ops::Range;
 use super::member_index::MemberIndex;
 use super::member_slab::{MemberId, MemberSlab};
 use super::score_tree::{ById, ByScore, Entry, ScoreTree, Search, TreeIter};
+use super::undo::UndoSlot;
+
+/// The last member that a snapshot's walk has seen, and its score.
+type Seen = Option<(f64, Box<[u8]>)>;
 
 /// A set of members ordered by score, then by bytes.
 ///
@@ -25,6 +29,8 @@ pub struct BigZset {
     index: MemberIndex,
     tree: ScoreTree,
     hasher: foldhash::quality::RandomState,
+    /// A snapshot that is in the middle of the set.
+    pub(crate) undo: UndoSlot<Seen, f64>,
 }
 
 impl Default for BigZset {
@@ -41,6 +47,7 @@ impl BigZset {
             index: MemberIndex::new(),
             tree: ScoreTree::new(),
             hasher: foldhash::quality::RandomState::default(),
+            undo: UndoSlot::default(),
         }
     }
 
@@ -66,9 +73,15 @@ impl BigZset {
         if let Some(id) = self.find(hash, member) {
             let old = self.slab.get(id).0;
             if old != score {
+                if self.undo.is_open() {
+                    self.keep_old(member, Some(old), Some(score));
+                }
                 self.move_to(Entry { score: old, id }, score, member);
             }
             return Some(old);
+        }
+        if self.undo.is_open() {
+            self.keep_old(member, None, Some(score));
         }
         let id = self.slab.alloc(score, member);
         let slab = &self.slab;
@@ -84,6 +97,9 @@ impl BigZset {
         let hash = self.hash(member);
         let id = self.find(hash, member)?;
         let score = self.slab.get(id).0;
+        if self.undo.is_open() {
+            self.keep_old(member, Some(score), None);
+        }
         let rank = self.rank_of(Entry { score, id }, member);
         self.tree.remove_run(rank, 1, |_| ());
         self.index.remove(hash, id);
@@ -99,6 +115,10 @@ impl BigZset {
         while left > 0 {
             left -= self.tree.remove_run(ranks.start, left, |entry| run.push(entry));
             for Entry { score, id } in run.drain(..) {
+                if self.undo.is_open() {
+                    let member: Box<[u8]> = self.slab.member(id).into();
+                    self.keep_old(&member, Some(score), None);
+                }
                 let member = self.slab.member(id);
                 each(member, score);
                 let hash = hash_with(&self.hasher, member);
@@ -173,6 +193,53 @@ impl BigZset {
 
     fn rank_of(&self, entry: Entry, member: &[u8]) -> usize {
         self.tree.rank(place_of(&self.slab, entry, member))
+    }
+
+    /// Tells a snapshot's walk that a member is about to change its score, to come or to go.
+    #[cold]
+    fn keep_old(&mut self, member: &[u8], old: Option<f64>, new: Option<f64>) {
+        if let Some(undo) = self.undo.get() {
+            let ahead = |score: &f64| match &undo.cursor {
+                None => true,
+                Some((seen, last)) => *score > *seen || (*score == *seen && *member > **last),
+            };
+            let (old, new) = (old.filter(ahead), new.is_some_and(|score| ahead(&score)));
+            undo.note(member, old, new);
+        }
+    }
+
+    /// Hands about `most` members as they were when the walk began to `each`. True: these were the last.
+    pub(crate) fn walk(&mut self, most: usize, mut each: impl FnMut(&[u8], f64)) -> bool {
+        let Some(undo) = self.undo.get() else { return true };
+        let old = undo.take_old(most);
+        if !old.is_empty() {
+            old.iter().for_each(|(member, score)| each(member, *score));
+            return false;
+        }
+        let mut slot = self.undo.take();
+        let Some(undo) = slot.get() else { return true };
+        let start = match &undo.cursor {
+            None => 0,
+            Some((score, last)) => self.tree.rank(ByScore {
+                score: *score,
+                tie: |id| self.slab.member(id) <= &**last,
+            }),
+        };
+        let end = start.saturating_add(most).min(self.len());
+        for (member, score) in self.iter(start..end) {
+            if !undo.is_changed(member) {
+                each(member, score);
+            }
+        }
+        let done = end == self.len();
+        if let Some((member, score)) = end.checked_sub(1).and_then(|last| self.get(last)) {
+            undo.cursor = Some((score, member.into()));
+        }
+        self.undo = slot;
+        if done {
+            self.undo.finish();
+        }
+        done
     }
 
     /// Gives a member a new score: in place if it stays between its neighbours.

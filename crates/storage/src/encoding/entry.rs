@@ -250,6 +250,20 @@ impl Entry {
         unsafe { self.0.as_ptr().add(4).cast::<u32>().write(v) };
     }
 
+    /// The snapshot epoch in which the entry was made or last taken: see [`crate::snapshot`].
+    #[inline]
+    pub fn epoch(&self) -> u8 {
+        (self.word4() >> 24) as u8
+    }
+
+    /// Sets the snapshot epoch.
+    #[inline]
+    pub fn set_epoch(&mut self, epoch: u8) {
+        let v = (self.word4() & 0x00FF_FFFF) | u32::from(epoch) << 24;
+        // SAFETY: as in `set_access`.
+        unsafe { self.0.as_ptr().add(4).cast::<u32>().write(v) };
+    }
+
     /// The value.
     #[inline]
     pub fn value(&self) -> ValueRef<'_> {
@@ -300,15 +314,16 @@ impl Entry {
     }
 
     /// Replaces the value and the expiry and gives the old value back if it owned an allocation (so that the caller may
-    /// free it elsewhere). Short strings change in place if the size class stays. The access clock stays.
+    /// free it elsewhere). Short strings change in place if the size class stays. Access clock and epoch stay.
     pub fn replace(&mut self, value: Value, expire_at_ms: Option<i64>) -> Option<Value> {
         match value {
             Value::Str(s) if s.len() <= INLINE_MAX => self.replace_str(&s, expire_at_ms, false),
             Value::RawStr(s) if s.len() <= INLINE_MAX => self.replace_str(&s, expire_at_ms, true),
             other => {
-                let access = self.access();
+                let (access, epoch) = (self.access(), self.epoch());
                 let mut old = std::mem::replace(self, Self::new(self.key(), other, expire_at_ms));
                 self.set_access(access);
+                self.set_epoch(epoch);
                 old.take_owned()
             }
         }
@@ -324,9 +339,10 @@ impl Entry {
             self.inline_mut(new).copy_from_slice(value);
             return None;
         }
-        let access = self.access();
+        let (access, epoch) = (self.access(), self.epoch());
         let mut old = std::mem::replace(self, Self::new_str(self.key(), value, expire_at_ms, raw));
         self.set_access(access);
+        self.set_epoch(epoch);
         old.take_owned()
     }
 

@@ -16,3 +16,4 @@ mod score_tree;
 pub mod table;
 pub mod tagged;
 mod thin;
+pub(crate) mod undo;

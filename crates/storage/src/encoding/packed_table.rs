@@ -31,6 +31,7 @@ use rand::Rng;
 pub use bucket::Entry;
 
 use super::sample::select;
+use super::undo::{OldEntry, UndoSlot};
 use bucket::{Bucket, Place, Places, Sizes, View};
 
 /// A table of members.
@@ -62,6 +63,8 @@ pub struct PackedTable<const VALUES: bool> {
     sizes: Sizes,
     /// No bucket has, or ever had since the table was empty, more entries than this.
     most_in_bucket: usize,
+    /// A snapshot that is in the middle of the table. Its cursor is a place in the space of bit-reversed hashes.
+    pub(crate) undo: UndoSlot<u64, OldEntry>,
 }
 
 impl<const VALUES: bool> Default for PackedTable<VALUES> {
@@ -80,6 +83,7 @@ impl<const VALUES: bool> PackedTable<VALUES> {
             len: 0,
             sizes: Sizes::default(),
             most_in_bucket: 0,
+            undo: UndoSlot::default(),
         }
     }
 
@@ -110,6 +114,9 @@ impl<const VALUES: bool> PackedTable<VALUES> {
         let hash = hash::hash(field);
         let tag = hash::tag(hash);
         let found = self.view(self.index_of(hash)).find(tag, field);
+        if self.undo.is_open() {
+            self.keep_old(hash, field, found.as_ref());
+        }
         self.edit(self.index_of(hash), |bucket| match &found {
             Some(place) => bucket.set_value::<VALUES>(place, value),
             None => bucket.push::<VALUES>(tag, field, value),
@@ -271,11 +278,92 @@ impl<const VALUES: bool> PackedTable<VALUES> {
             .map(|index| (index, 0))
     }
 
+    /// Tells a snapshot's walk that an entry is about to change, or to come.
+    #[cold]
+    fn keep_old(&mut self, hash: u64, field: &[u8], found: Option<&Place>) {
+        let old = found.map(|place| OldEntry {
+            value: self.view(self.index_of(hash)).entry(place).1.into(),
+            expire_at_ms: None,
+        });
+        if let Some(undo) = self.undo.get()
+            && hash.reverse_bits() >= undo.cursor
+        {
+            undo.note(field, old, true);
+        }
+    }
+
+    /// True while a snapshot is in the middle of the table.
+    pub(crate) fn is_walked(&self) -> bool {
+        self.undo.is_open()
+    }
+
+    /// Tells a snapshot's walk that an entry, or the time at which it expires, is about to change.
+    pub(crate) fn keep_timed(&mut self, field: &[u8], expire_at_ms: Option<i64>) {
+        let hash = hash::hash(field);
+        let old = self.get(field).map(|value| OldEntry {
+            value: value.into(),
+            expire_at_ms,
+        });
+        if let Some(undo) = self.undo.get()
+            && hash.reverse_bits() >= undo.cursor
+        {
+            undo.note(field, old, true);
+        }
+    }
+
+    /// Hands about `most` entries as they were when the walk began to `each`, with the time at which they expired
+    /// then if they have changed since. True: these were the last.
+    pub(crate) fn walk(
+        &mut self,
+        most: usize,
+        mut each: impl FnMut(&[u8], &[u8], Option<Option<i64>>),
+    ) -> bool {
+        let Some(undo) = self.undo.get() else { return true };
+        let old = undo.take_old(most);
+        if !old.is_empty() {
+            old.iter()
+                .for_each(|(field, old)| each(field, &old.value, Some(old.expire_at_ms)));
+            return false;
+        }
+        let mut slot = self.undo.take();
+        let Some(undo) = slot.get() else { return true };
+        let mut visited = 0;
+        let done = loop {
+            let from = undo.cursor;
+            let next = self.scan(from.reverse_bits(), |(field, value)| {
+                visited += 1;
+                // A bucket may be the join of two, the first of which has been seen.
+                if hash::hash(field).reverse_bits() >= from && !undo.is_changed(field) {
+                    each(field, value, None);
+                }
+            });
+            if next == 0 {
+                break true;
+            }
+            undo.cursor = next.reverse_bits();
+            if visited >= most {
+                break false;
+            }
+        };
+        self.undo = slot;
+        if done {
+            self.undo.finish();
+        }
+        done
+    }
+
     fn remove_at(&mut self, index: usize, place: &Place) {
+        if self.undo.is_open() {
+            let field: Box<[u8]> = self.view(index).entry(place).0.into();
+            self.keep_old(hash::hash(&field), &field, Some(place));
+        }
         self.edit(index, |bucket| bucket.remove::<VALUES>(place));
         self.len -= 1;
         if self.len == 0 {
-            *self = Self::new();
+            *self = Self {
+                undo: self.undo.take(),
+                ..Self::new()
+            };
         }
         // Two joins for a removal keep up with any sequence of removals.
         for _ in 0..2 {

@@ -55,6 +55,14 @@ impl Quicklist {
         Self { nodes, len }
     }
 
+    /// A list of the same elements that shares its nodes with this one until either changes them.
+    pub fn fork(&mut self) -> Self {
+        Self {
+            nodes: self.nodes.iter_mut().map(Node::fork).collect(),
+            len: self.len,
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len
@@ -102,7 +110,7 @@ impl Quicklist {
         if self.nodes.len() != 1 {
             return None;
         }
-        let Inner::Packed(pack) = &mut self.nodes.front_mut()?.inner else {
+        let Inner::Packed(pack) = self.nodes.front_mut()?.inner.own() else {
             return None;
         };
         let pack = std::mem::take(pack);
@@ -204,7 +212,7 @@ impl Quicklist {
             return false;
         };
         let count = self.nodes[n].count();
-        if let Inner::Packed(pack) = &mut self.nodes[n].inner
+        if let Inner::Packed(pack) = self.nodes[n].inner.own()
             && let Some(pos) = pack.seek(entry as i64)
         {
             let bytes = pack.total_bytes() - pack.span(pos) + Listpack::entry_bound(value.len());

@@ -284,6 +284,32 @@ impl Table {
         }
     }
 
+    /// [`Table::scan`] with entries that may be changed in place (not their keys, not their expiry).
+    pub fn walk(&mut self, cursor: u64, mut visit: impl FnMut(&mut Entry)) -> u64 {
+        if self.buckets == 0 {
+            return 0;
+        }
+        let small = self.buckets.next_power_of_two() >> usize::from(!self.buckets.is_power_of_two());
+        let mask = (small - 1) as u64;
+        let index = (cursor & mask) as usize;
+        self.walk_bucket(index, &mut visit);
+        if index + small < self.buckets {
+            self.walk_bucket(index + small, &mut visit);
+        }
+        next_cursor(cursor, mask)
+    }
+
+    fn walk_bucket(&mut self, index: usize, visit: &mut impl FnMut(&mut Entry)) {
+        let chunk = &mut self.chunks[index >> CHUNK_BITS];
+        let b = index & (CHUNK - 1);
+        let bucket = &mut chunk.buckets[b];
+        bucket.slots.iter_mut().flatten().for_each(&mut *visit);
+        if bucket.marks & STASHED != 0 {
+            let stashed = chunk.stash.iter_mut().filter(|s| s.bucket == b as u8);
+            stashed.for_each(|s| visit(&mut s.entry));
+        }
+    }
+
     /// Every entry.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.chunks.iter().flat_map(|c| {

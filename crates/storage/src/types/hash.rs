@@ -17,11 +17,17 @@
 mod fields;
 mod times;
 
+use std::sync::Arc;
+
 use rand::Rng;
 
 use crate::encoding::listpack::{Item, Listpack};
+use crate::encoding::packed_table::HashTable;
 use crate::encoding::sample::select;
 use crate::encoding::tagged::{MarkedBox, OneOf2, Tagged2};
+use crate::encoding::undo::{Origin, Undoable};
+use crate::snapshot::Element;
+use crate::value::Kind;
 pub use fields::Fields;
 use times::FieldTimes;
 
@@ -64,6 +70,55 @@ pub struct Hash(Tagged2<Fields, MarkedBox<Timed>>);
 struct Timed {
     fields: Fields,
     times: FieldTimes,
+}
+
+impl Timed {
+    /// Tells a snapshot's walk that a field or its time is about to change.
+    fn keep_old(&mut self, field: &[u8]) {
+        if let Some(table) = self.fields.as_table_mut()
+            && table.is_walked()
+        {
+            table.keep_timed(field, self.times.get(field));
+        }
+    }
+}
+
+impl Undoable for Hash {
+    fn kind(&self) -> Kind {
+        Kind::Hash
+    }
+
+    fn elements(&self) -> usize {
+        // Hidden fields are walked as well.
+        self.fields().as_table().map_or(0, HashTable::len)
+    }
+
+    fn open(&mut self, origin: Arc<Origin>) {
+        if let Some(table) = self.fields_mut().as_table_mut() {
+            table.undo.open(origin);
+        }
+    }
+
+    fn origin(&self) -> Option<&Arc<Origin>> {
+        self.fields().as_table()?.undo.origin()
+    }
+
+    fn walk(&mut self, most: usize, each: &mut dyn FnMut(Element<'_>)) -> bool {
+        let (fields, times) = match self.0.as_mut() {
+            OneOf2::A(fields) => (fields, None),
+            OneOf2::B(timed) => {
+                let Timed { fields, times } = &mut **timed;
+                (fields, Some(&*times))
+            }
+        };
+        fields.as_table_mut().is_none_or(|table| {
+            table.walk(most, |field, value, old_time| {
+                // What has not changed has the time that it had.
+                let at_ms = old_time.unwrap_or_else(|| times.and_then(|times| times.get(field)));
+                each(Element::Field(field, value, at_ms));
+            })
+        })
+    }
 }
 
 impl Default for Hash {
@@ -133,6 +188,7 @@ impl Hash {
         match self.0.as_mut() {
             OneOf2::A(fields) => fields.set(field, value, limits),
             OneOf2::B(timed) => {
+                timed.keep_old(field);
                 let hidden = timed.times.hides(field);
                 let new = timed.fields.set(field, value, limits);
                 timed.times.remove(field);
@@ -148,7 +204,10 @@ impl Hash {
         match self.0.as_mut() {
             OneOf2::A(fields) => fields.set(field, value, limits),
             OneOf2::B(timed) if timed.times.hides(field) => self.set(field, value, limits),
-            OneOf2::B(timed) => timed.fields.set(field, value, limits),
+            OneOf2::B(timed) => {
+                timed.keep_old(field);
+                timed.fields.set(field, value, limits)
+            }
         }
     }
 
@@ -158,6 +217,7 @@ impl Hash {
             OneOf2::A(fields) => fields.remove(field),
             OneOf2::B(timed) if timed.times.hides(field) => false,
             OneOf2::B(timed) => {
+                timed.keep_old(field);
                 let removed = timed.fields.remove(field);
                 timed.times.remove(field);
                 self.forget_empty_times();
@@ -276,13 +336,20 @@ impl Hash {
         match (self.0.as_mut(), at_ms) {
             (OneOf2::A(_), None) => {}
             (OneOf2::A(fields), Some(at_ms)) => {
+                if let Some(table) = fields.as_table_mut() {
+                    table.keep_timed(field, None);
+                }
                 let fields = std::mem::take(fields);
                 let mut times = FieldTimes::default();
                 times.set(field, at_ms);
                 self.0 = Tagged2::from_b(MarkedBox::new(Timed { fields, times }));
             }
-            (OneOf2::B(timed), Some(at_ms)) => timed.times.set(field, at_ms),
+            (OneOf2::B(timed), Some(at_ms)) => {
+                timed.keep_old(field);
+                timed.times.set(field, at_ms);
+            }
             (OneOf2::B(timed), None) => {
+                timed.keep_old(field);
                 timed.times.remove(field);
                 self.forget_empty_times();
             }
@@ -320,6 +387,13 @@ impl Hash {
         let OneOf2::B(timed) = self.0.as_mut() else {
             return Vec::new();
         };
+        if timed.fields.as_table().is_some_and(HashTable::is_walked) {
+            timed
+                .times
+                .due(now_ms, most)
+                .iter()
+                .for_each(|field| timed.keep_old(field));
+        }
         let due = timed.times.take_due(now_ms, most);
         for field in &due {
             timed.fields.remove(field);

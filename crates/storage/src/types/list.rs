@@ -100,6 +100,14 @@ impl List {
         pack.into_iter().chain(list.into_iter().flatten())
     }
 
+    /// A list of the same elements that costs a step for each node: the nodes are shared until either list changes them.
+    pub fn fork(&mut self) -> Self {
+        match self.0.as_mut() {
+            OneOf2::A(pack) => Self(Tagged2::from_a(pack.clone())),
+            OneOf2::B(list) => Self(Tagged2::from_b(Box::new(list.fork()))),
+        }
+    }
+
     /// Number of parts that [`List::nodes`] gives.
     pub fn node_count(&self) -> usize {
         self.free_effort()

@@ -319,6 +319,14 @@ impl Set {
         }
     }
 
+    /// What a snapshot walks in slices, if the set is that large.
+    pub(crate) fn undoable(&mut self) -> Option<&mut SetTable> {
+        match self.0.as_mut() {
+            OneOf3::C(table) => Some(table),
+            OneOf3::A(_) | OneOf3::B(_) => None,
+        }
+    }
+
     fn of_intset(ints: Intset) -> Self {
         Set(Tagged3::from_a(ints))
     }

@@ -377,6 +377,14 @@ impl Zset {
         }
     }
 
+    /// What a snapshot walks in slices, if the sorted set is that large.
+    pub(crate) fn undoable(&mut self) -> Option<&mut BigZset> {
+        match self.0.as_mut() {
+            OneOf2::B(big) => Some(big),
+            OneOf2::A(_) => None,
+        }
+    }
+
     /// Heap bytes held. Counted exactly, so `samples` makes no difference.
     pub fn memory_usage(&self, _samples: usize) -> usize {
         match self.0.as_ref() {

@@ -2,6 +2,7 @@
 //! neighbours.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::End;
 use super::iter::NodeIter;
@@ -68,6 +69,21 @@ pub struct Node {
 pub(super) enum Inner {
     Packed(Listpack),
     Plain(Box<[u8]>),
+    /// The same, and a snapshot holds it, too: copied by the first change.
+    SharedPacked(Arc<Listpack>),
+    SharedPlain(Arc<Box<[u8]>>),
+}
+
+impl Inner {
+    /// Of its own again.
+    pub(super) fn own(&mut self) -> &mut Self {
+        match self {
+            Self::SharedPacked(pack) => *self = Self::Packed(Listpack::clone(pack)),
+            Self::SharedPlain(element) => *self = Self::Plain(Box::clone(element)),
+            Self::Packed(_) | Self::Plain(_) => {}
+        }
+        self
+    }
 }
 
 /// What a node holds.
@@ -111,7 +127,19 @@ impl Node {
         match &self.inner {
             Inner::Packed(pack) => NodeRef::Packed(pack),
             Inner::Plain(element) => NodeRef::Plain(element),
+            Inner::SharedPacked(pack) => NodeRef::Packed(pack),
+            Inner::SharedPlain(element) => NodeRef::Plain(element),
         }
+    }
+
+    /// A second owner of the same content, which neither of the two changes for the other.
+    pub(super) fn fork(&mut self) -> Self {
+        match std::mem::replace(&mut self.inner, Inner::Plain(Box::default())) {
+            Inner::Packed(pack) => self.inner = Inner::SharedPacked(Arc::new(pack)),
+            Inner::Plain(element) => self.inner = Inner::SharedPlain(Arc::new(element)),
+            shared @ (Inner::SharedPacked(_) | Inner::SharedPlain(_)) => self.inner = shared,
+        }
+        self.clone()
     }
 
     /// Number of elements.
@@ -120,42 +148,42 @@ impl Node {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match &self.inner {
-            Inner::Packed(pack) => pack.total_bytes(),
-            Inner::Plain(element) => element.len(),
+        match self.view() {
+            NodeRef::Packed(pack) => pack.total_bytes(),
+            NodeRef::Plain(element) => element.len(),
         }
     }
 
     pub(super) fn at(&self, entry: usize) -> Option<Item<'_>> {
-        match &self.inner {
-            Inner::Packed(pack) => pack.get(entry as i64),
-            Inner::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
+        match self.view() {
+            NodeRef::Packed(pack) => pack.get(entry as i64),
+            NodeRef::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
         }
     }
 
     /// The elements from number `entry` on.
     pub(super) fn iter_from(&self, entry: usize) -> NodeIter<'_> {
-        match &self.inner {
-            Inner::Packed(pack) => match pack.seek(entry as i64) {
+        match self.view() {
+            NodeRef::Packed(pack) => match pack.seek(entry as i64) {
                 Some(pos) => NodeIter::Packed(pack.iter_from(pos)),
                 None => NodeIter::Done,
             },
-            Inner::Plain(element) if entry == 0 => NodeIter::Plain(element),
-            Inner::Plain(_) => NodeIter::Done,
+            NodeRef::Plain(element) if entry == 0 => NodeIter::Plain(element),
+            NodeRef::Plain(_) => NodeIter::Done,
         }
     }
 
     pub(super) fn iter(&self) -> NodeIter<'_> {
-        match &self.inner {
-            Inner::Packed(pack) => NodeIter::Packed(pack.iter()),
-            Inner::Plain(element) => NodeIter::Plain(element),
+        match self.view() {
+            NodeRef::Packed(pack) => NodeIter::Packed(pack.iter()),
+            NodeRef::Plain(element) => NodeIter::Plain(element),
         }
     }
 
     /// Puts `value` before element number `entry` (at the end if there is none) if the node has room for it.
     pub(super) fn try_insert(&mut self, entry: usize, value: &[u8], limits: ListLimits) -> bool {
         let count = self.count as usize;
-        let Inner::Packed(pack) = &mut self.inner else {
+        let Inner::Packed(pack) = self.inner.own() else {
             return false;
         };
         let bytes = pack.total_bytes() + Listpack::entry_bound(value.len());
@@ -175,33 +203,37 @@ impl Node {
 
     /// Removes the elements `range`.
     pub(super) fn remove(&mut self, range: Range<usize>) {
-        match &mut self.inner {
+        match self.inner.own() {
             Inner::Packed(pack) => {
                 pack.remove_range(range.start as i64, range.len());
                 self.count -= range.len() as u32;
             }
-            Inner::Plain(_) => *self = Self::packed(Listpack::new()),
+            Inner::Plain(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => {
+                *self = Self::packed(Listpack::new())
+            }
         }
     }
 
     /// Takes the elements of `next`, the following node, if both together fill at most three quarters of the limit, so
     /// that the next insert does not cut them again. Gives `next` back if not.
     pub(super) fn try_join(&mut self, next: Self, limits: ListLimits) -> Option<Self> {
-        let (Inner::Packed(pack), Inner::Packed(tail)) = (&mut self.inner, &next.inner) else {
+        let (NodeRef::Packed(pack), NodeRef::Packed(tail)) = (self.view(), next.view()) else {
             return Some(next);
         };
         let bytes = pack.total_bytes() + tail.total_bytes();
         if !limits.allows(bytes + limits.max_bytes() / 4, (self.count + next.count) as usize) {
             return Some(next);
         }
-        pack.append(tail);
+        if let Inner::Packed(pack) = self.inner.own() {
+            pack.append(tail);
+        }
         self.count += next.count;
         None
     }
 
     /// Cuts the node before element `entry` and returns what follows.
     pub(super) fn split_off(&mut self, entry: usize) -> Self {
-        let Inner::Packed(pack) = &mut self.inner else {
+        let Inner::Packed(pack) = self.inner.own() else {
             return Self::packed(Listpack::new());
         };
         let tail = pack.split_off(entry);
@@ -215,7 +247,13 @@ impl Node {
 
     /// Removes elements that equal `value`: at most `most`, the first ones from `end` on. Returns how many.
     pub(super) fn remove_equal(&mut self, end: End, value: &[u8], most: usize) -> usize {
-        match &mut self.inner {
+        if let Inner::SharedPacked(pack) = &self.inner
+            && !pack.iter().any(|item| item.eq_bytes(value))
+        {
+            // Not to copy what is shared for nothing.
+            return 0;
+        }
+        match self.inner.own() {
             Inner::Packed(pack) => {
                 let removed = remove_equal(pack, end, value, most);
                 self.count -= removed as u32;
@@ -225,7 +263,7 @@ impl Node {
                 self.remove(0..1);
                 1
             }
-            Inner::Plain(_) => 0,
+            Inner::Plain(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => 0,
         }
     }
 }

@@ -222,6 +222,22 @@ impl Fields {
         }
     }
 
+    /// The table, if it is one.
+    pub(super) fn as_table(&self) -> Option<&HashTable> {
+        match self.0.as_ref() {
+            OneOf2::B(table) => Some(table),
+            OneOf2::A(_) => None,
+        }
+    }
+
+    /// The table, if it is one.
+    pub(super) fn as_table_mut(&mut self) -> Option<&mut HashTable> {
+        match self.0.as_mut() {
+            OneOf2::B(table) => Some(table),
+            OneOf2::A(_) => None,
+        }
+    }
+
     fn of_listpack(pack: Listpack) -> Self {
         Fields(Tagged2::from_a(pack))
     }

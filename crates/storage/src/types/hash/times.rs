@@ -71,6 +71,14 @@ impl FieldTimes {
         self.by_time.score_range(&range).len()
     }
 
+    /// Up to `most` fields whose time was over at `now_ms`, the earliest first.
+    pub(super) fn due(&self, now_ms: i64, most: usize) -> Vec<Box<[u8]>> {
+        let count = self.due_len(now_ms).min(most);
+        let due = self.by_time.range(0..count);
+        due.map(|(field, _)| field.with_bytes(|field| field.into()))
+            .collect()
+    }
+
     /// Forgets up to `most` fields whose time was over at `now_ms` and gives their names, the earliest first.
     pub(super) fn take_due(&mut self, now_ms: i64, most: usize) -> Vec<Box<[u8]>> {
         let count = self.due_len(now_ms).min(most);
