@@ -83,6 +83,9 @@ struct Image {
     bytes: usize,
 }
 
+/// Database and key of a collection, as they are now.
+type Place = (u32, Box<[u8]>);
+
 /// What the walk and the writers of one snapshot share.
 #[derive(Debug, Default)]
 pub struct Cut {
@@ -90,7 +93,7 @@ pub struct Cut {
     /// Databases that were emptied before the walk had seen all of them, with their numbers at the cut.
     tables: Mutex<Vec<(u32, Table)>>,
     /// Where the big collections are that are to be walked, by the ids of their origins.
-    bigs: Mutex<HashMap<u64, (u32, Box<[u8]>)>>,
+    bigs: Mutex<HashMap<u64, Place>>,
     next_id: AtomicU64,
     bytes: AtomicUsize,
     over: AtomicBool,

@@ -28,7 +28,8 @@ enum Plain {
     Zset(BTreeMap<Vec<u8>, String>),
 }
 
-type Picture = BTreeMap<(u32, Vec<u8>), (Option<i64>, Plain)>;
+type Id = (u32, Vec<u8>);
+type Picture = BTreeMap<Id, (Option<i64>, Plain)>;
 
 fn plain(value: ValueRef<'_>) -> Plain {
     match value {
@@ -53,7 +54,7 @@ fn plain(value: ValueRef<'_>) -> Plain {
 #[derive(Default)]
 struct Recorder {
     seen: Picture,
-    open: Option<((u32, Vec<u8>), Option<i64>, Plain, usize)>,
+    open: Option<(Id, Option<i64>, Plain, usize)>,
     written: usize,
 }
 
