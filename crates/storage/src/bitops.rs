@@ -144,6 +144,14 @@ pub enum BitOp {
     Or,
     /// Bits that are set in an odd number of them.
     Xor,
+    /// Bits that are set in the first and in no other.
+    Diff,
+    /// Bits that are set in another, and not in the first.
+    Diff1,
+    /// Bits that are set in the first and in another.
+    AndOr,
+    /// Bits that are set in exactly one.
+    One,
 }
 
 /// Combines `sources` into a string as long as the longest; shorter ones are followed by zeros: BITOP.
@@ -151,6 +159,11 @@ pub fn combine(op: BitOp, sources: &[&[u8]]) -> Vec<u8> {
     let Some((first, others)) = sources.split_first() else {
         return Vec::new();
     };
+    match op {
+        BitOp::And | BitOp::Or | BitOp::Xor => {}
+        BitOp::Diff | BitOp::Diff1 | BitOp::AndOr => return first_and_others(op, first, others),
+        BitOp::One => return exactly_one(sources),
+    }
     let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
     let mut out = Vec::with_capacity(len);
     out.extend_from_slice(first);
@@ -165,9 +178,40 @@ pub fn combine(op: BitOp, sources: &[&[u8]]) -> Vec<u8> {
             }
             BitOp::Or => pairs.for_each(|(a, b)| *a |= b),
             BitOp::Xor => pairs.for_each(|(a, b)| *a ^= b),
+            BitOp::Diff | BitOp::Diff1 | BitOp::AndOr | BitOp::One => unreachable!("answered above"),
         }
     }
     out
+}
+
+/// The first string against all the others together.
+fn first_and_others(op: BitOp, first: &[u8], others: &[&[u8]]) -> Vec<u8> {
+    let mut out = combine(BitOp::Or, others);
+    out.resize(out.len().max(first.len()), 0);
+    let firsts = first.iter().chain(std::iter::repeat(&0));
+    for (any, first) in out.iter_mut().zip(firsts) {
+        *any = match op {
+            BitOp::Diff => first & !*any,
+            BitOp::Diff1 => *any & !first,
+            BitOp::AndOr => first & *any,
+            BitOp::And | BitOp::Or | BitOp::Xor | BitOp::One => unreachable!("the caller has other ways"),
+        };
+    }
+    out
+}
+
+/// Bits that one string has and no other.
+fn exactly_one(sources: &[&[u8]]) -> Vec<u8> {
+    let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
+    let (mut once, mut more) = (vec![0u8; len], vec![0u8; len]);
+    for source in sources {
+        for ((once, more), byte) in once.iter_mut().zip(&mut more).zip(*source) {
+            *more |= *once & byte;
+            *once |= byte;
+        }
+    }
+    once.iter_mut().zip(&more).for_each(|(once, more)| *once &= !more);
+    once
 }
 
 /// Returns `source` with every bit turned: BITOP NOT.
@@ -266,6 +310,16 @@ mod tests {
             prop_assert_eq!(bits(&combine(BitOp::And, &slices)), and);
             prop_assert_eq!(bits(&combine(BitOp::Or, &slices)), or);
             prop_assert_eq!(bits(&combine(BitOp::Xor, &slices)), xor);
+            let one: Vec<bool> = (0..len).map(|at| set(at) == 1).collect();
+            prop_assert_eq!(bits(&combine(BitOp::One, &slices)), one);
+            let first = |at| get_bit(slices[0], at);
+            let others = |at| slices[1..].iter().any(|source| get_bit(source, at));
+            let diff: Vec<bool> = (0..len).map(|at| first(at) && !others(at)).collect();
+            let diff1: Vec<bool> = (0..len).map(|at| !first(at) && others(at)).collect();
+            let and_or: Vec<bool> = (0..len).map(|at| first(at) && others(at)).collect();
+            prop_assert_eq!(bits(&combine(BitOp::Diff, &slices)), diff);
+            prop_assert_eq!(bits(&combine(BitOp::Diff1, &slices)), diff1);
+            prop_assert_eq!(bits(&combine(BitOp::AndOr, &slices)), and_or);
         }
     }
 }

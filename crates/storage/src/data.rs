@@ -907,6 +907,10 @@ impl<T: Collection> Edit<'_, T> {
             }
             self.effects.event(self.db, Event::NEW, self.key);
         }
+        // Who waits for a list may wait for it to grow (BLMOVEM EXACTLY).
+        if T::KIND == Kind::List {
+            self.wake();
+        }
         if let Some(event) = event {
             self.effects.event(self.db, event, self.key);
         }

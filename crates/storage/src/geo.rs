@@ -9,7 +9,10 @@
 //!
 //! Source: the GEOADD command page (EPSG:900913 limits), and the answers of Redis 7.0.15.
 
+mod polygon;
+
 use crate::numeric;
+pub use polygon::Polygon;
 use std::f64::consts::PI;
 
 /// Largest longitude in degrees, east and west.

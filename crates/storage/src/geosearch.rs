@@ -75,6 +75,37 @@ pub fn ranges(shape: Shape, centre: Point) -> Vec<ScoreRange> {
     cells.into_iter().map(score_range).collect()
 }
 
+/// Most cells that a box is divided into.
+const BOX_CELLS: u64 = 16;
+
+/// Returns the ranges of scores in which all points of a box lie, given its corners in the south-west and the
+/// north-east, and others besides. The ranges do not overlap.
+pub fn ranges_of_box(low: Point, high: Point) -> Vec<ScoreRange> {
+    let corners = |step| {
+        (
+            Cell::at(low, step, LATITUDE_LIMIT),
+            Cell::at(high, step, LATITUDE_LIMIT),
+        )
+    };
+    let span = |from: u32, to: u32| u64::from(to.saturating_sub(from)) + 1;
+    let cells = |step| {
+        let (low, high) = corners(step);
+        span(low.lon, high.lon).saturating_mul(span(low.lat, high.lat))
+    };
+    // The finest grid on which the box takes few cells; on the coarsest there are only few.
+    let step = (1..=MAX_STEP)
+        .rev()
+        .find(|step| cells(*step) <= BOX_CELLS)
+        .unwrap_or(1);
+    let (low, high) = corners(step);
+    // On the very edge of the map a corner lies beyond the last cell, where no point is.
+    let last = (1u32 << step) - 1;
+    (low.lat.min(last)..=high.lat.min(last))
+        .flat_map(|lat| (low.lon.min(last)..=high.lon.min(last)).map(move |lon| Cell { lon, lat, step }))
+        .map(score_range)
+        .collect()
+}
+
 fn score_range(cell: Cell) -> ScoreRange {
     let shift = 2 * (MAX_STEP - cell.step);
     let bits = cell.bits();
@@ -187,6 +218,31 @@ mod tests {
             if shape.distance_within(centre, Point::from_score(point.score())).is_some() {
                 prop_assert!(holds(&ranges(shape, centre), point.score()));
             }
+        }
+
+        #[test]
+        fn every_point_of_a_box_is_in_range(
+            (west, east) in (-180.0..=180.0f64, -180.0..=180.0f64),
+            (south, north) in (-85.05..=85.05f64, -85.05..=85.05f64),
+            x in 0.0..=1.0f64,
+            y in 0.0..=1.0f64,
+            shrink in prop::sample::select(vec![1.0, 1e-3, 1e-9]),
+        ) {
+            let point = |longitude, latitude| Point { longitude, latitude };
+            let low = point(west.min(east), south.min(north));
+            let high = point(
+                low.longitude + (west - east).abs() * shrink,
+                low.latitude + (south - north).abs() * shrink,
+            );
+            let inside = point(
+                low.longitude + (high.longitude - low.longitude) * x,
+                low.latitude + (high.latitude - low.latitude) * y,
+            );
+            let mut all = ranges_of_box(low, high);
+            prop_assert!(holds(&all, inside.score()));
+            prop_assert!(all.len() as u64 <= BOX_CELLS);
+            all.sort_by(|a, b| a.min.total_cmp(&b.min));
+            prop_assert!(all.windows(2).all(|pair| pair[0].max <= pair[1].min));
         }
 
         #[test]

@@ -11,6 +11,8 @@
 //!
 //! Source: the answers of Redis 7.0.15 on x86-64; the x87 extended format.
 
+mod order;
+
 use crate::floattext::{self, Decimal, Scanned};
 
 const MANTISSA_BITS: u32 = 64;

@@ -23,7 +23,7 @@ pub(crate) const BITOP: Command = Command {
         ],
         group: Group::Bitmap,
         since: "2.6.0",
-        summary: "Stores the bitwise AND, OR, XOR or NOT of strings.",
+        summary: "Stores strings combined bit by bit.",
         complexity: "O(N), N: length of the longest string",
         args: &[
             Arg::string("operation"),
@@ -35,22 +35,30 @@ pub(crate) const BITOP: Command = Command {
     run: bitop,
 };
 
+/// NOT is none of those that take several strings. The last four came with Redis 8.2.
+const OPERATIONS: [(&str, Option<BitOp>); 8] = [
+    ("AND", Some(BitOp::And)),
+    ("OR", Some(BitOp::Or)),
+    ("XOR", Some(BitOp::Xor)),
+    ("NOT", None),
+    ("DIFF", Some(BitOp::Diff)),
+    ("DIFF1", Some(BitOp::Diff1)),
+    ("ANDOR", Some(BitOp::AndOr)),
+    ("ONE", Some(BitOp::One)),
+];
+
 fn bitop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    let op = if args.is(1, "AND") {
-        Some(BitOp::And)
-    } else if args.is(1, "OR") {
-        Some(BitOp::Or)
-    } else if args.is(1, "XOR") {
-        Some(BitOp::Xor)
-    } else if args.is(1, "NOT") {
-        None
-    } else {
-        return Err(CmdError::Syntax);
-    };
+    let op = OPERATIONS.iter().find(|(word, _)| args.is(1, word));
+    let (name, op) = *op.ok_or(CmdError::Syntax)?;
     if op.is_none() && args.len() != 4 {
         return Err(CmdError::msg(
             "ERR BITOP NOT must be called with a single source key.",
         ));
+    }
+    if matches!(op, Some(BitOp::Diff | BitOp::Diff1 | BitOp::AndOr)) && args.len() < 5 {
+        return Err(CmdError::msg(format!(
+            "ERR BITOP {name} must be called with at least two source keys."
+        )));
     }
     let mut sources: Vec<Vec<u8>> = Vec::with_capacity(args.len() - 3);
     for key in args.from(3) {
@@ -91,6 +99,14 @@ mod tests {
             ("GET d", "$3 \\x9e\\x9d\\x9c"),
             ("BITOP AND d a missing", ":3"),
             ("GET d", "$3 \\x00\\x00\\x00"),
+            ("BITOP DIFF d a b", ":3"),
+            ("GET d", "$3 \\x00\\x00\\x03"),
+            ("BITOP DIFF1 d a b", ":3"),
+            ("GET d", "$3 \\x00\\x00\\x04"),
+            ("BITOP ANDOR d a b missing", ":3"),
+            ("GET d", "$3 ab`"),
+            ("BITOP ONE d a b missing", ":3"),
+            ("GET d", "$3 \\x00\\x00\\x07"),
             ("BITOP OR a a a", ":3"),
             ("GET a", "$3 abc"),
         ]);
@@ -116,6 +132,14 @@ mod tests {
             ("ZADD z 1 m", ":1"),
             ("BITOP NAND d z", "-ERR syntax error"),
             ("BITOP NOT d z a", single),
+            (
+                "BITOP DIFF1 d z",
+                "-ERR BITOP DIFF1 must be called with at least two source keys.",
+            ),
+            (
+                "BITOP ONE d z",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value",
+            ),
             (
                 "BITOP AND d a z",
                 "-WRONGTYPE Operation against a key holding the wrong kind of value",

@@ -22,7 +22,7 @@ pub(crate) const GEOSEARCH: Command = Command {
         keys: &[KeySpec::one(1, flags!(KeyFlags: RO, ACCESS))],
         group: Group::Geo,
         since: "6.2.0",
-        summary: "Returns the members inside a circle or a box.",
+        summary: "Returns the members inside a circle, a box or a polygon.",
         complexity: "O(N+log(M)), N: members in the bounding box, M: members of the set",
         args: &[
             Arg::key("key", 0),
@@ -71,6 +71,7 @@ pub(crate) const GEOSEARCH: Command = Command {
                             ),
                         ],
                     ),
+                    POLYGON,
                 ],
             ),
             Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).opt(),
@@ -91,6 +92,16 @@ pub(crate) const GEOSEARCH: Command = Command {
     run: geosearch,
 };
 
+/// Of Valkey 9.0, in place of a centre and a shape around it.
+const POLYGON: Arg = Arg::block(
+    "polygon",
+    &[
+        Arg::integer("num-vertices").token("BYPOLYGON"),
+        Arg::block("vertex", &[Arg::double("longitude"), Arg::double("latitude")]).multi(),
+    ],
+)
+.since("9.0.0");
+
 /// `GEOSEARCHSTORE destination source <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius <M|KM|FT|MI>|BYBOX width height <M|KM|FT|MI>> [ASC|DESC] [COUNT count [ANY]] [STOREDIST]`
 pub(crate) const GEOSEARCHSTORE: Command = Command {
     spec: &Spec {
@@ -104,7 +115,7 @@ pub(crate) const GEOSEARCHSTORE: Command = Command {
         ],
         group: Group::Geo,
         since: "6.2.0",
-        summary: "Stores the members inside a circle or a box.",
+        summary: "Stores the members inside a circle, a box or a polygon.",
         complexity: "O(N+log(M)), N: members in the bounding box, M: members of the set",
         args: &[
             Arg::key("destination", 0),
@@ -154,6 +165,7 @@ pub(crate) const GEOSEARCHSTORE: Command = Command {
                             ),
                         ],
                     ),
+                    POLYGON,
                 ],
             ),
             Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).opt(),

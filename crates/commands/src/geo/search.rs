@@ -3,7 +3,7 @@
 //! Must not know: replies, destinations.
 
 use holdfast_storage::encoding::listpack::Item;
-use holdfast_storage::geo::{Point, Shape, Unit};
+use holdfast_storage::geo::{Point, Polygon, Shape, Unit};
 use holdfast_storage::geosearch;
 use holdfast_storage::types::zset::{ScoreRange, Zset};
 
@@ -68,11 +68,41 @@ enum Centre {
     Nowhere,
 }
 
+/// The area of a search.
+#[derive(Clone, Debug)]
+enum Area {
+    /// Around the centre.
+    Around(Shape),
+    /// Anywhere; its centre is its own.
+    Polygon(Polygon),
+}
+
+impl Area {
+    /// Scores of everything inside, and of more.
+    fn ranges(&self, centre: Point) -> Vec<geosearch::ScoreRange> {
+        match self {
+            Self::Around(shape) => geosearch::ranges(*shape, centre),
+            Self::Polygon(polygon) => {
+                let (low, high) = polygon.bounds();
+                geosearch::ranges_of_box(low, high)
+            }
+        }
+    }
+
+    /// How far a point is from the centre, in metres, if it lies inside.
+    fn distance_within(&self, centre: Point, point: Point) -> Option<f64> {
+        match self {
+            Self::Around(shape) => shape.distance_within(centre, point),
+            Self::Polygon(polygon) => polygon.contains(point).then(|| centre.distance_m(point)),
+        }
+    }
+}
+
 /// A search.
 #[derive(Clone, Debug)]
 pub(super) struct Search<'a> {
     centre: Option<Centre>,
-    shape: Option<Shape>,
+    area: Option<Area>,
     /// In which distances are shown.
     pub unit: Unit,
     sort: Sort,
@@ -108,7 +138,7 @@ impl<'a> Search<'a> {
     pub fn parse(args: Args<'a>, asker: Asker, set: Option<&Zset>) -> Result<Self, CmdError> {
         let mut search = Self {
             centre: None,
-            shape: None,
+            area: None,
             unit: Unit::Metres,
             sort: Sort::None,
             count: None,
@@ -146,13 +176,14 @@ impl<'a> Search<'a> {
 
     fn circle(&mut self, radius: &[u8], unit: &[u8]) -> Result<(), CmdError> {
         let (shape, unit) = words::circle(radius, unit)?;
-        (self.shape, self.unit) = (Some(shape), unit);
+        (self.area, self.unit) = (Some(Area::Around(shape)), unit);
         Ok(())
     }
 
     fn options(&mut self, mut rest: Cursor<'a>, asker: Asker, set: Option<&Zset>) -> Result<(), CmdError> {
         // Of two words that exclude each other, the second is not understood; the same word may be repeated.
         let (mut from_member, mut from_point, mut radius, mut rectangle) = (false, false, false, false);
+        let mut polygon = false;
         while rest.left() > 0 {
             let left = rest.left() - 1;
             if rest.accept("WITHDIST") {
@@ -177,19 +208,30 @@ impl<'a> Search<'a> {
                 (self.destination, self.store_dist) = (Some(rest.word()?), false);
             } else if left >= 1 && asker.may_store() && rest.accept("STOREDIST") {
                 (self.destination, self.store_dist) = (Some(rest.word()?), true);
-            } else if asker.is_search() && left >= 1 && !from_point && rest.accept("FROMMEMBER") {
+            } else if asker.is_search() && left >= 1 && !from_point && !polygon && rest.accept("FROMMEMBER") {
                 self.centre = Some(centre_of(set, rest.word()?)?);
                 from_member = true;
-            } else if asker.is_search() && left >= 2 && !from_member && rest.accept("FROMLONLAT") {
+            } else if asker.is_search() && left >= 2 && !from_member && !polygon && rest.accept("FROMLONLAT")
+            {
                 self.centre = Some(Centre::At(words::point(rest.word()?, rest.word()?)?));
                 from_point = true;
-            } else if asker.is_search() && left >= 2 && !rectangle && rest.accept("BYRADIUS") {
+            } else if asker.is_search() && left >= 2 && !rectangle && !polygon && rest.accept("BYRADIUS") {
                 self.circle(rest.word()?, rest.word()?)?;
                 radius = true;
-            } else if asker.is_search() && left >= 3 && !radius && rest.accept("BYBOX") {
+            } else if asker.is_search() && left >= 3 && !radius && !polygon && rest.accept("BYBOX") {
                 let (shape, unit) = words::rectangle(rest.word()?, rest.word()?, rest.word()?)?;
-                (self.shape, self.unit) = (Some(shape), unit);
+                (self.area, self.unit) = (Some(Area::Around(shape)), unit);
                 rectangle = true;
+            } else if asker.is_search()
+                && left >= 1
+                && self.centre.is_none()
+                && self.area.is_none()
+                && rest.accept("BYPOLYGON")
+            {
+                let shape = words::polygon(&mut rest)?;
+                self.centre = Some(Centre::At(shape.centre()));
+                self.area = Some(Area::Polygon(shape));
+                polygon = true;
             } else if asker == Asker::SearchStore && rest.accept("STOREDIST") {
                 self.store_dist = true;
             } else {
@@ -217,7 +259,7 @@ impl<'a> Search<'a> {
                 name()
             )));
         }
-        if asker.is_search() && self.shape.is_none() {
+        if asker.is_search() && self.area.is_none() {
             return Err(CmdError::msg(format!(
                 "ERR exactly one of BYRADIUS and BYBOX can be specified for {}",
                 name()
@@ -235,12 +277,13 @@ impl<'a> Search<'a> {
 
     /// Members of `set` inside the shape, in the order asked for and no more than asked for.
     pub fn run<'s>(&self, set: &'s Zset) -> Vec<Hit<'s>> {
-        let (Some(Centre::At(centre)), Some(shape)) = (self.centre, self.shape) else {
+        let (Some(Centre::At(centre)), Some(area)) = (self.centre, &self.area) else {
             return Vec::new();
         };
         let count = self.count.unwrap_or(usize::MAX);
         let stop_at = if self.any { count } else { usize::MAX };
-        let mut hits: Vec<Hit<'s>> = geosearch::ranges(shape, centre)
+        let mut hits: Vec<Hit<'s>> = area
+            .ranges(centre)
             .into_iter()
             .map(|cell| ScoreRange {
                 min: cell.min,
@@ -251,7 +294,7 @@ impl<'a> Search<'a> {
             .flat_map(|range| set.range(set.score_range(&range)))
             .filter_map(|(member, score)| {
                 let point = Point::from_score(score);
-                let metres = shape.distance_within(centre, point)?;
+                let metres = area.distance_within(centre, point)?;
                 Some(Hit {
                     member,
                     score,

@@ -145,3 +145,53 @@ fn effects() {
         );
     }
 }
+
+/// The example of Valkey's documentation, and what does not go together.
+#[test]
+fn polygons() {
+    let mut f = Fixture::new();
+    let polygon = "BYPOLYGON 5 12.41098696654226 38.05033923003755 15.107936245794182 38.00616649901906 \
+                   18.148439288534455 38.63804787603499 17.80831874257693 39.50316813110968 \
+                   12.458468633214036 38.57719533463012";
+    f.run("GEOADD Sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania");
+    f.run("GEOADD Sicily 12.758489 38.788135 edge1 17.241510 38.788135 edge2");
+    let far = "BYPOLYGON 3 179 -85 180 -85 180 -84";
+    for (rest, reply) in [
+        (format!("{polygon} ASC"), "*2 $7 Palermo $5 edge2"),
+        (
+            format!("{polygon} ASC WITHCOORD WITHDIST"),
+            "*2 *3 $7 Palermo $11 166482.0159 *2 $20 13.36138933897018433 $20 38.11555639549629859 \
+             *3 $5 edge2 $11 180861.7725 *2 $20 17.24151045083999634 $20 38.78813451624225195",
+        ),
+        (format!("DESC COUNT 1 {polygon}"), "*1 $5 edge2"),
+        (far.to_owned(), "*0"),
+        (format!("{far} FROMLONLAT 1 1"), "-ERR syntax error"),
+        (format!("FROMMEMBER Palermo {far}"), "-ERR syntax error"),
+        (format!("{far} BYRADIUS 1 m"), "-ERR syntax error"),
+        (format!("{far} {far}"), "-ERR syntax error"),
+        (
+            "BYPOLYGON 2 1 1 2 2 3 3".to_owned(),
+            "-ERR a polygon needs at least 3 vertices",
+        ),
+        (
+            "BYPOLYGON -1 1 1 2 2 3 3".to_owned(),
+            "-ERR a polygon needs at least 3 vertices",
+        ),
+        ("BYPOLYGON 4 1 1 2 2 3 3".to_owned(), "-ERR syntax error"),
+        (
+            "BYPOLYGON 3 1 1 2 200 3 3".to_owned(),
+            "-ERR invalid longitude,latitude pair 2.000000,200.000000",
+        ),
+        (
+            "BYPOLYGON x 1 1 2 2 3 3".to_owned(),
+            "-ERR value is not an integer or out of range",
+        ),
+    ] {
+        assert_eq!(f.run(&format!("GEOSEARCH Sicily {rest}")), reply, "{rest}");
+    }
+    assert_eq!(
+        f.run(&format!("GEOSEARCHSTORE d Sicily {polygon} STOREDIST")),
+        ":2"
+    );
+    assert_eq!(f.run("ZRANGE d 0 -1"), "*2 $7 Palermo $5 edge2");
+}

@@ -3,10 +3,10 @@
 //! Must not know: keys, sorted sets.
 
 use holdfast_resp::{Proto, Reply};
-use holdfast_storage::geo::{Point, Shape, Unit, format_distance};
+use holdfast_storage::geo::{Point, Polygon, Shape, Unit, format_distance};
 use holdfast_storage::longdouble::format_f64_human;
 
-use crate::args;
+use crate::args::{self, Cursor};
 use crate::error::CmdError;
 
 /// A point on the map.
@@ -50,6 +50,23 @@ pub(super) fn rectangle(width: &[u8], height: &[u8], of: &[u8]) -> Result<(Shape
         height_m: height * unit.metres(),
     };
     Ok((shape, unit))
+}
+
+/// A polygon: `num-vertices longitude latitude [longitude latitude ...]`.
+pub(super) fn polygon(rest: &mut Cursor<'_>) -> Result<Polygon, CmdError> {
+    let few = || CmdError::msg("ERR a polygon needs at least 3 vertices");
+    let count = usize::try_from(rest.int()?).map_err(|_| few())?;
+    if count < 3 {
+        return Err(few());
+    }
+    if count > rest.left() / 2 {
+        return Err(CmdError::Syntax);
+    }
+    let mut vertices = Vec::with_capacity(count);
+    for _ in 0..count {
+        vertices.push(point(rest.word()?, rest.word()?)?);
+    }
+    Polygon::new(vertices).ok_or_else(few)
 }
 
 /// Writes a distance given in metres.

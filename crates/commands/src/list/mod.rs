@@ -6,6 +6,7 @@ mod ends;
 mod index;
 mod lpos;
 mod moving;
+mod moving_many;
 mod mpop;
 mod pop;
 mod push;
@@ -30,6 +31,8 @@ pub const COMMANDS: &[&Command] = &[
     &moving::BRPOPLPUSH,
     &moving::LMOVE,
     &moving::RPOPLPUSH,
+    &moving_many::BLMOVEM,
+    &moving_many::LMOVEM,
     &mpop::BLMPOP,
     &mpop::LMPOP,
     &pop::LPOP,

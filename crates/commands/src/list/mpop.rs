@@ -112,7 +112,7 @@ impl What {
     }
 }
 
-fn at_least_one(text: &[u8], error: &'static str) -> Result<usize, CmdError> {
+pub(super) fn at_least_one(text: &[u8], error: &'static str) -> Result<usize, CmdError> {
     args::int(text)
         .ok()
         .and_then(|n| usize::try_from(n).ok())

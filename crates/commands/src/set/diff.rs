@@ -72,14 +72,14 @@ fn sdiffstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
 }
 
 /// The first set, and those that are taken from it, largest first.
-struct Operands<'d> {
+pub(super) struct Operands<'d> {
     first: &'d Set,
     others: Vec<&'d Set>,
 }
 
 impl<'d> Operands<'d> {
     /// None: nothing is left for sure, as the first set is not there or is taken from itself.
-    fn of(sets: Vec<Option<&'d Set>>) -> Option<Self> {
+    pub(super) fn of(sets: Vec<Option<&'d Set>>) -> Option<Self> {
         let mut sets = sets.into_iter();
         let first = sets.next().flatten()?;
         let mut others: Vec<&Set> = sets.flatten().collect();
@@ -91,7 +91,7 @@ impl<'d> Operands<'d> {
     }
 
     /// What is left, in the order of the first set.
-    fn members(&self) -> impl Iterator<Item = Item<'d>> {
+    pub(super) fn members(&self) -> impl Iterator<Item = Item<'d>> {
         let gone = |member: &Item<'_>| self.others.iter().any(|set| set.contains_item(member));
         self.first.iter().filter(move |member| !gone(member))
     }

@@ -1,5 +1,6 @@
 //! SINTER, SINTERSTORE and SINTERCARD: <https://redis.io/commands/sinter>. The smallest set is walked, the others are asked.
 
+use super::card::Counting;
 use super::combine;
 use holdfast_storage::encoding::listpack::Item;
 use holdfast_storage::numeric;
@@ -8,7 +9,6 @@ use holdfast_storage::types::set::SetLimits;
 
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome};
-use crate::error::CmdError;
 use crate::flags;
 use crate::items;
 use crate::spec::{Arg, Group, KeySpec, Spec};
@@ -93,32 +93,9 @@ fn sinterstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
 }
 
 fn sintercard(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    let keys = args
-        .int(1)
-        .ok()
-        .and_then(|n| usize::try_from(n).ok())
-        .filter(|n| *n > 0)
-        .ok_or(CmdError::msg("ERR numkeys should be greater than 0"))?;
-    if keys > args.len() - 2 {
-        return Err(CmdError::msg(
-            "ERR Number of keys can't be greater than number of args",
-        ));
-    }
-    let mut limit = 0;
-    let mut rest = args.cursor(2 + keys);
-    while rest.left() > 0 {
-        if rest.left() < 2 || !rest.accept("LIMIT") {
-            return Err(CmdError::Syntax);
-        }
-        limit = rest
-            .int()
-            .ok()
-            .and_then(|n| usize::try_from(n).ok())
-            .ok_or(CmdError::msg("ERR LIMIT can't be negative"))?;
-    }
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    let sets = combine::lend(&mut ctx.data, args.from(2).take(keys))?;
-    let count = members(sets).take(limit).count();
+    let counting = Counting::parse(args, false)?;
+    let sets = combine::lend(&mut ctx.data, args.from(2).take(counting.keys))?;
+    let count = members(sets).take(counting.limit).count();
     ctx.done_int(count as i64)
 }
 

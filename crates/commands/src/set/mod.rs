@@ -1,6 +1,7 @@
 //! Sets.
 
 mod add;
+mod card;
 mod combine;
 mod diff;
 mod inter;
@@ -20,6 +21,8 @@ use crate::ctx::Command;
 /// The family.
 pub const COMMANDS: &[&Command] = &[
     &add::SADD,
+    &card::SDIFFCARD,
+    &card::SUNIONCARD,
     &add::SREM,
     &diff::SDIFF,
     &diff::SDIFFSTORE,

@@ -34,6 +34,7 @@ pub(crate) const ZUNION: Command = Command {
                     Arg::word("sum", "SUM"),
                     Arg::word("min", "MIN"),
                     Arg::word("max", "MAX"),
+                    Arg::word("count", "COUNT").since("8.8.0"),
                 ],
             )
             .token("AGGREGATE")
@@ -71,6 +72,7 @@ pub(crate) const ZUNIONSTORE: Command = Command {
                     Arg::word("sum", "SUM"),
                     Arg::word("min", "MIN"),
                     Arg::word("max", "MAX"),
+                    Arg::word("count", "COUNT").since("8.8.0"),
                 ],
             )
             .token("AGGREGATE")
@@ -103,6 +105,7 @@ pub(crate) const ZINTER: Command = Command {
                     Arg::word("sum", "SUM"),
                     Arg::word("min", "MIN"),
                     Arg::word("max", "MAX"),
+                    Arg::word("count", "COUNT").since("8.8.0"),
                 ],
             )
             .token("AGGREGATE")
@@ -140,6 +143,7 @@ pub(crate) const ZINTERSTORE: Command = Command {
                     Arg::word("sum", "SUM"),
                     Arg::word("min", "MIN"),
                     Arg::word("max", "MAX"),
+                    Arg::word("count", "COUNT").since("8.8.0"),
                 ],
             )
             .token("AGGREGATE")
@@ -358,6 +362,8 @@ impl<'a> Request<'a> {
                     Aggregate::Min
                 } else if rest.accept("MAX") {
                     Aggregate::Max
+                } else if rest.accept("COUNT") {
+                    Aggregate::Count
                 } else {
                     return Err(CmdError::Syntax);
                 };
@@ -373,6 +379,8 @@ impl<'a> Request<'a> {
                 return Err(CmdError::Syntax);
             }
         }
+        let counts = self.aggregate == Aggregate::Count;
+        self.sources.iter_mut().for_each(|source| source.counts = counts);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub(super) enum Aggregate {
     Sum,
     /// The lowest.
     Min,
+    /// Scores do not matter: the weights are added.
+    Count,
     /// The highest.
     Max,
 }
@@ -24,7 +26,7 @@ pub(super) enum Aggregate {
 impl Aggregate {
     fn join(self, score: f64, other: f64) -> f64 {
         match self {
-            Self::Sum => number(score + other),
+            Self::Sum | Self::Count => number(score + other),
             Self::Min if other < score => other,
             Self::Max if other > score => other,
             Self::Min | Self::Max => score,
@@ -44,6 +46,8 @@ pub(super) struct Source<'a> {
     len: usize,
     /// By which its scores are multiplied. The members of a set have the score 1.
     pub weight: f64,
+    /// Every member counts as if its score were 1.
+    pub counts: bool,
 }
 
 /// Members with their scores, in no order.
@@ -69,6 +73,7 @@ impl<'a> Source<'a> {
             key,
             len,
             weight: 1.0,
+            counts: false,
         })
     }
 
@@ -76,9 +81,10 @@ impl<'a> Source<'a> {
     fn each(&self, data: &mut Data<'_, '_>, mut each: impl FnMut(&[u8], f64)) {
         let weight = self.weight;
         match data.peek(self.key) {
-            Some(ValueRef::Zset(set)) => set
-                .iter()
-                .for_each(|(member, score)| member.with_bytes(|member| each(member, number(weight * score)))),
+            Some(ValueRef::Zset(set)) => set.iter().for_each(|(member, score)| {
+                let score = number(weight * self.counted(score));
+                member.with_bytes(|member| each(member, score));
+            }),
             Some(ValueRef::Set(set)) => set
                 .iter()
                 .for_each(|member| member.with_bytes(|member| each(member, number(weight)))),
@@ -104,7 +110,9 @@ impl<'a> Source<'a> {
         let weight = self.weight;
         match data.peek(self.key) {
             Some(ValueRef::Zset(set)) => {
-                members.retain_mut(|(member, score)| decide(score, set.score(member).map(|s| s * weight)));
+                members.retain_mut(|(member, score)| {
+                    decide(score, set.score(member).map(|s| self.counted(s) * weight))
+                });
             }
             Some(ValueRef::Set(set)) => {
                 members.retain_mut(|(member, score)| decide(score, set.contains(member).then_some(weight)));
@@ -119,6 +127,10 @@ impl<'a> Source<'a> {
             )
             | None => members.retain_mut(|(_, score)| decide(score, None)),
         }
+    }
+
+    fn counted(&self, score: f64) -> f64 {
+        if self.counts { 1.0 } else { score }
     }
 
     fn collect(&self, data: &mut Data<'_, '_>) -> Members {

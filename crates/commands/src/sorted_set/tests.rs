@@ -608,3 +608,29 @@ fn a_stored_range_keeps_the_sign_of_zero_where_redis_does() {
         ("ZSCORE d a", "$2 -0"),
     ]);
 }
+
+/// Redis 8.8.
+#[test]
+fn counting_the_sets_that_have_a_member() {
+    let mut f = Fixture::new();
+    f.check(&[
+        ("ZADD s1 1 foo 1 bar", ":2"),
+        ("ZADD s2 2 foo 2 bar", ":2"),
+        ("ZADD s3 3 foo", ":1"),
+        ("SADD s4 bar", ":1"),
+        ("ZUNIONSTORE out 3 s1 s2 s3 AGGREGATE COUNT", ":2"),
+        ("ZRANGE out 0 -1 WITHSCORES", "*4 $3 bar $1 2 $3 foo $1 3"),
+        (
+            "ZUNION 3 s1 s2 s4 WEIGHTS 2 3 4 AGGREGATE count WITHSCORES",
+            "*4 $3 foo $1 5 $3 bar $1 9",
+        ),
+        ("ZINTER 2 s1 s3 AGGREGATE COUNT WITHSCORES", "*2 $3 foo $1 2"),
+        ("ZINTERSTORE out 3 s1 s2 s3 WEIGHTS 1 2 3 AGGREGATE COUNT", ":1"),
+        ("ZSCORE out foo", "$1 6"),
+        (
+            "ZUNION 1 s2 AGGREGATE COUNT WITHSCORES",
+            "*4 $3 bar $1 1 $3 foo $1 1",
+        ),
+        ("ZDIFF 1 s1 AGGREGATE COUNT", "-ERR syntax error"),
+    ]);
+}

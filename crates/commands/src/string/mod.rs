@@ -1,11 +1,15 @@
 //! Strings.
 
 mod append;
+mod condition;
 mod counter;
+mod delex;
 mod expiry;
 mod get;
 mod getset;
+mod increx;
 mod lcs;
+mod msetex;
 mod range;
 pub(crate) mod raw;
 mod set;
@@ -23,11 +27,16 @@ pub const COMMANDS: &[&Command] = &[
     &counter::INCR,
     &counter::INCRBY,
     &counter::INCRBYFLOAT,
+    &delex::DELEX,
+    &delex::DELIFEQ,
+    &delex::DIGEST,
     &get::GET,
     &getset::GETDEL,
     &getset::GETEX,
     &getset::GETSET,
+    &increx::INCREX,
     &lcs::LCS,
+    &msetex::MSETEX,
     &range::GETRANGE,
     &range::SETRANGE,
     &range::SUBSTR,

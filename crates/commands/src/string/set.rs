@@ -9,6 +9,7 @@ use crate::ctx::{CmdResult, Command, Ctx, Outcome};
 use crate::error::CmdError;
 use crate::flags;
 use crate::spec::{Arg, Group, KeySpec, Spec};
+use crate::string::condition::Condition;
 use crate::string::expiry::ExpiryArg;
 use crate::string::get::reply_string;
 
@@ -29,9 +30,19 @@ pub(crate) const SET: Command = Command {
         args: &[
             Arg::key("key", 0),
             Arg::string("value"),
-            Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")])
-                .opt()
-                .since("2.6.12"),
+            Arg::one_of(
+                "condition",
+                &[
+                    Arg::word("nx", "NX"),
+                    Arg::word("xx", "XX"),
+                    Arg::string("ifeq-value").token("IFEQ").since("8.4.0"),
+                    Arg::string("ifne-value").token("IFNE").since("8.4.0"),
+                    Arg::integer("ifdeq-digest").token("IFDEQ").since("8.4.0"),
+                    Arg::integer("ifdne-digest").token("IFDNE").since("8.4.0"),
+                ],
+            )
+            .opt()
+            .since("2.6.12"),
             Arg::word("get", "GET").opt().since("6.2.0"),
             Arg::one_of(
                 "expiration",
@@ -87,16 +98,24 @@ struct Options<'a> {
     get: bool,
     keep: bool,
     expiry: ExpiryArg<'a>,
+    /// IFEQ and its kin: instead of NX and XX.
+    condition: Option<Condition<'a>>,
 }
 
 impl<'a> Options<'a> {
     fn parse(mut rest: Cursor<'a>) -> Result<Self, CmdError> {
         let mut o = Self::default();
         while rest.left() > 0 {
-            if !o.xx && rest.accept("NX") {
+            if !o.xx && o.condition.is_none() && rest.accept("NX") {
                 o.nx = true;
-            } else if !o.nx && rest.accept("XX") {
+            } else if !o.nx && o.condition.is_none() && rest.accept("XX") {
                 o.xx = true;
+            } else if !o.nx
+                && !o.xx
+                && o.condition.is_none()
+                && let Some(condition) = Condition::take(&mut rest)?
+            {
+                o.condition = Some(condition);
             } else if rest.accept("GET") {
                 o.get = true;
             } else if o.expiry.is_none() && rest.accept("KEEPTTL") {
@@ -116,7 +135,11 @@ fn set_with_options(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     if options.get {
         reply_string(ctx, key)?;
     }
-    if (options.nx || options.xx) && ctx.data.exists(key) == options.nx {
+    let met = match options.condition {
+        Some(condition) => condition.holds(ctx.data.string_for_write(key)?),
+        None => !(options.nx || options.xx) || ctx.data.exists(key) != options.nx,
+    };
+    if !met {
         if !options.get {
             ctx.reply.null();
         }
@@ -127,7 +150,11 @@ fn set_with_options(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         None => {
             let how = if options.keep { Expiry::Keep } else { Expiry::Clear };
             store(ctx, key, args, 2, how, Event::SET);
-            if options.get {
+            if options.condition.is_some() {
+                // The condition was about this moment, and it was met.
+                let argv: [&[u8]; 4] = [b"SET", key, args.get(2), b"KEEPTTL"];
+                ctx.log.rewrite(if options.keep { &argv } else { &argv[..3] });
+            } else if options.get {
                 let kept = |word: &&[u8]| !word.eq_ignore_ascii_case(b"GET");
                 let mut argv: SmallVec<[&[u8]; 8]> = SmallVec::from_slice(&[args.get(0), key, args.get(2)]);
                 argv.extend(args.from(3).filter(kept));
@@ -171,6 +198,44 @@ mod tests {
         assert_eq!(
             f.events(),
             "set k; set k; set k; set none; set k; expire k; set k; set k; expire k"
+        );
+    }
+
+    /// Redis 8.4; IFEQ also Valkey 8.1.
+    #[test]
+    fn conditions_on_the_value() {
+        let mut f = Fixture::new();
+        let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+        f.check(&[
+            ("SET k v IFEQ v", "$-1"),
+            ("SET k v IFDEQ 0000000000000000", "$-1"),
+            ("EXISTS k", ":0"),
+            ("SET k v IFNE v", "+OK"),
+            ("DEL k", ":1"),
+            ("SET k \"Hello world\" IFDNE 0000000000000000", "+OK"),
+            ("SET k v IFEQ x", "$-1"),
+            ("SET k v IFNE \"Hello world\"", "$-1"),
+            ("SET k v IFDNE b6acb9d84a38ff74", "$-1"),
+            ("SET k v ifdeq b6acb9d84a38ff74 EX 10", "+OK"),
+            ("SET k GET IFEQ v KEEPTTL", "+OK"),
+            ("SET k w IFEQ x GET", "$3 GET"),
+            ("SET k w GET IFEQ GET", "$3 GET"),
+            ("TTL k", ":-1"),
+            ("ZADD z 1 m", ":1"),
+            ("SET z v IFEQ v", wrong),
+            ("SET z v IFNE v", wrong),
+            ("SET k v IFEQ w NX", "-ERR syntax error"),
+            ("SET k v XX IFEQ w", "-ERR syntax error"),
+            ("SET k v IFEQ w IFNE x", "-ERR syntax error"),
+            ("SET k v IFEQ", "-ERR syntax error"),
+            (
+                "SET k v IFDEQ x",
+                "-ERR must be exactly 16 hexadecimal characters",
+            ),
+        ]);
+        assert_eq!(
+            f.log(),
+            "SET k v; DEL k; SET k Hello world; SET k v PXAT 1010000; SET k GET KEEPTTL; SET k w; ZADD z 1 m"
         );
     }
 
