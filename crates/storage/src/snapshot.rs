@@ -129,14 +129,15 @@ impl Cut {
             + image.key.len()
             + match &image.value {
                 // Their bytes are shared with the original.
-                Value::Heap(_) | Value::List(_) => image.value.free_effort() * size_of::<Value>(),
+                Value::Heap(_) | Value::List(_) | Value::Stream(_) => {
+                    image.value.free_effort() * size_of::<Value>()
+                }
                 Value::Int(_)
                 | Value::Str(_)
                 | Value::RawStr(_)
                 | Value::Set(_)
                 | Value::Hash(_)
-                | Value::Zset(_)
-                | Value::Stream(_) => image.value.as_ref().memory_usage(1),
+                | Value::Zset(_) => image.value.as_ref().memory_usage(1),
             };
         self.add_bytes(image.bytes);
         self.images.lock().push_back(image);
@@ -238,12 +239,10 @@ fn image_of(entry: &mut Entry) -> Value {
     match entry.value_mut() {
         ValueMut::Heap(text) => Value::Heap(Box::new(HeapStr::Shared(text.share()))),
         ValueMut::List(list) => Value::List(list.fork()),
-        ValueMut::Int(_)
-        | ValueMut::Str(_)
-        | ValueMut::Set(_)
-        | ValueMut::Hash(_)
-        | ValueMut::Zset(_)
-        | ValueMut::Stream(_) => entry.value().duplicate(),
+        ValueMut::Stream(stream) => Value::Stream(stream.fork()),
+        ValueMut::Int(_) | ValueMut::Str(_) | ValueMut::Set(_) | ValueMut::Hash(_) | ValueMut::Zset(_) => {
+            entry.value().duplicate()
+        }
     }
 }
 
@@ -487,12 +486,12 @@ fn take(cut: &Arc<Cut>, entry: &mut Entry, epoch: u8, db: u32, cut_db: u32, sink
     let large = match entry.value() {
         ValueRef::Heap(text) => text.as_slice().len() >= LONG_STRING,
         ValueRef::List(list) => list.node_count() > 1,
+        ValueRef::Stream(stream) => stream.nodes().len() > 1,
         ValueRef::Int(_)
         | ValueRef::Str { .. }
         | ValueRef::Set(_)
         | ValueRef::Hash(_)
-        | ValueRef::Zset(_)
-        | ValueRef::Stream(_) => false,
+        | ValueRef::Zset(_) => false,
     };
     if large || entry.value_mut().into_undoable().is_some() {
         return keep(cut, entry, epoch, db, cut_db);

@@ -13,6 +13,7 @@ mod prefetch;
 pub mod quicklist;
 pub mod sample;
 mod score_tree;
+pub mod shared_pack;
 pub mod table;
 pub mod tagged;
 mod thin;

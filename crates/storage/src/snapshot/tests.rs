@@ -13,6 +13,7 @@ use crate::keyspace::{Keyspace, ShardSet};
 use crate::types::hash::{Hash, HashLimits};
 use crate::types::list::{List, ListLimits};
 use crate::types::set::{Set, SetLimits};
+use crate::types::stream::{Stream, StreamLimits};
 use crate::types::zset::{Zset, ZsetLimits};
 use crate::value::{Kind, ValueRef};
 
@@ -46,7 +47,13 @@ fn plain(value: ValueRef<'_>) -> Plain {
             let fields = hash.iter_all().map(|(f, v, at)| (f.to_vec(), (v.to_vec(), at)));
             Plain::Hash(fields.collect())
         }
-        ValueRef::Stream(_) => panic!("no streams here"),
+        ValueRef::Stream(stream) => {
+            let of = |entry: crate::types::stream::Entry<'_>| {
+                let fields: Vec<_> = entry.fields.map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+                format!("{:?} {fields:?}", entry.id).into_bytes()
+            };
+            Plain::List(stream.iter().map(of).collect())
+        }
         ValueRef::Zset(zset) => Plain::Zset(zset.iter().map(|(m, s)| (m.to_vec(), s.to_string())).collect()),
     }
 }
@@ -198,6 +205,20 @@ fn command(keyspace: &Keyspace, rng: &mut SmallRng, now: i64) {
                 _ => list.trim(1, -2, &limits),
             }
             list.finish(CHANGE, 1);
+            let key = format!("stream{n}");
+            let mut stream = d.edit_or_create::<Stream>(key.as_bytes()).unwrap();
+            let last = stream.last_id();
+            if rng.random_bool(0.7) {
+                let fields = [(&b"field"[..], &text[..])];
+                let next = last.next().expect("far from the end");
+                stream
+                    .append(next, fields.into_iter(), &StreamLimits::default())
+                    .unwrap();
+            } else {
+                let first = stream.first_id();
+                stream.remove(if rng.random_bool(0.5) { first } else { last });
+            }
+            stream.finish(CHANGE, 1);
         }
         72..86 => {
             let key = format!("text{}", rng.random_range(0..300));
@@ -220,7 +241,7 @@ fn command(keyspace: &Keyspace, rng: &mut SmallRng, now: i64) {
         }
         86..94 => {
             // RENAME and MOVE.
-            let kind = ["set", "hash", "zset", "list", "text"][rng.random_range(0..5)];
+            let kind = ["set", "hash", "zset", "list", "text", "stream"][rng.random_range(0..6)];
             let (from, to) = (format!("{kind}{n}"), format!("{kind}{}", rng.random_range(0..6)));
             let db = if from == to { 1 - d.db } else { d.db };
             if let Some((value, expire)) = d.take(from.as_bytes()) {

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::encoding::listpack::{Listpack, MAX_BYTES};
+use crate::encoding::shared_pack::SharedPack;
 
 mod cursor;
 mod dedup;
@@ -73,7 +74,7 @@ pub struct Stream(Box<Inner>);
 
 #[derive(Clone, Default)]
 struct Inner {
-    nodes: BTreeMap<StreamId, Listpack>,
+    nodes: BTreeMap<StreamId, SharedPack>,
     /// Entries that are not deleted.
     len: u64,
     /// The first of them, `0-0` if there are none.
@@ -205,7 +206,7 @@ impl Stream {
             Some(_) | None => {
                 let mut pack = node::create(fields.clone().map(|(field, _)| field));
                 node::push(&mut pack, id, id, fields);
-                inner.nodes.insert(id, pack);
+                inner.nodes.insert(id, pack.into());
             }
         }
         if inner.len == 0 {
@@ -282,6 +283,19 @@ impl Stream {
 
     // ---- groups ----
 
+    /// A stream of the same content that costs a step for each node and each pending entry: the nodes are shared until
+    /// either stream changes them.
+    pub fn fork(&mut self) -> Self {
+        let inner = &mut *self.0;
+        let nodes = inner.nodes.iter_mut().map(|(first, pack)| (*first, pack.fork()));
+        Self(Box::new(Inner {
+            nodes: nodes.collect(),
+            groups: inner.groups.clone(),
+            dedup: inner.dedup.clone(),
+            ..*inner
+        }))
+    }
+
     /// Number of groups.
     pub fn group_count(&self) -> usize {
         self.0.groups.len()
@@ -332,7 +346,7 @@ impl Stream {
 
     /// The macro nodes: the id of the first entry and the listpack, as RDB stores them.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Listpack)> {
-        self.0.nodes.iter().map(|(first, pack)| (*first, pack))
+        self.0.nodes.iter().map(|(first, pack)| (*first, &**pack))
     }
 
     /// What OBJECT ENCODING says.
@@ -343,7 +357,7 @@ impl Stream {
     /// Estimated bytes on the heap, looking at `samples` nodes (0: all).
     pub fn memory_usage(&self, samples: usize) -> usize {
         /// What a node takes in the tree: key and pointer in leaves that are two thirds full.
-        const NODE: usize = size_of::<(StreamId, Listpack)>() * 3 / 2;
+        const NODE: usize = size_of::<(StreamId, SharedPack)>() * 3 / 2;
         let nodes = self.0.nodes.len();
         let looked = if samples == 0 { nodes } else { nodes.min(samples) };
         let bytes: usize = self

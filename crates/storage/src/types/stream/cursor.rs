@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, btree_map};
 
 use super::id::StreamId;
 use super::node::{Entry, NodeIter};
-use crate::encoding::listpack::Listpack;
+use crate::encoding::shared_pack::SharedPack;
 
 /// The entries between two ids, deleted ones left out.
 #[derive(Clone, Debug)]
 pub struct Range<'a> {
     from: StreamId,
     to: StreamId,
-    nodes: btree_map::Range<'a, StreamId, Listpack>,
+    nodes: btree_map::Range<'a, StreamId, SharedPack>,
     front: Option<NodeIter<'a>>,
     back: Option<NodeIter<'a>>,
 }
 
 impl<'a> Range<'a> {
-    pub(super) fn new(nodes: &'a BTreeMap<StreamId, Listpack>, from: StreamId, to: StreamId) -> Self {
+    pub(super) fn new(nodes: &'a BTreeMap<StreamId, SharedPack>, from: StreamId, to: StreamId) -> Self {
         if from > to {
             return Self {
                 from,

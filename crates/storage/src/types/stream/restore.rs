@@ -55,7 +55,7 @@ impl Stream {
         inner.last_id = last;
         inner.len += counts.live;
         if counts.live > 0 {
-            inner.nodes.insert(first, pack);
+            inner.nodes.insert(first, pack.into());
         }
         Ok(())
     }
