@@ -332,7 +332,12 @@ pub fn serve_ready(w: &mut Worker) {
             // The waiter's reply is built aside, so that the reply of the command that woke it stays in one piece.
             let outer = std::mem::replace(&mut w.reply, Reply::new(Vec::new(), waiter.proto));
             let tracker = std::mem::replace(&mut w.tracker, waiter.client.tracker());
+            let pusher = w.client.replace(Arc::clone(&waiter.client));
+            w.meter.resumed = true;
+            w.meter.skip();
             let wait = execute::run_locked(w, &caller, waiter.entry, handler, Args::new(frame), &mut locked);
+            w.meter.resumed = false;
+            w.client = pusher;
             let inner = std::mem::replace(&mut w.reply, outer);
             w.tracker = tracker;
             if wait.is_none() {

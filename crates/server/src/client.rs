@@ -58,8 +58,11 @@ pub mod flag {
     pub const TRACKING_CACHING: u32 = 1 << 14;
     /// How keys are tracked.
     pub const TRACKING_MODES: u32 = TRACKING_BCAST | TRACKING_OPTIN | TRACKING_OPTOUT | TRACKING_NOLOOP;
+    /// `O`: watches all commands.
+    pub const MONITOR: u32 = 1 << 20;
     /// Every flag with its letter, in the order of CLIENT LIST.
     pub const LETTERS: &[(u32, char)] = &[
+        (MONITOR, 'O'),
         (PUBSUB, 'P'),
         (MULTI, 'x'),
         (BLOCKED, 'b'),

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use holdfast_storage::evict::Policy;
 
-use crate::client::ClientClass;
+use crate::client::{ClientClass, flag};
 use crate::config::Param;
 use crate::execute;
 use crate::memory;
+use crate::observe::latency::Event;
 use crate::server::Server;
+use crate::stats::Counters;
 use crate::worker::Worker;
 
 type Job = fn(&mut Cron, &mut Worker);
@@ -32,7 +34,7 @@ struct Cron {
     expire_shard: usize,
     /// The same for expired fields of hashes.
     fields_shard: usize,
-    last_rates: Option<(std::time::Instant, u64, u64, u64)>,
+    last_rates: Option<(std::time::Instant, Counters)>,
 }
 
 /// What INFO shows as `instantaneous_*`: means over the last samples.
@@ -44,6 +46,10 @@ pub struct Rates {
     pub net_in: f64,
     /// Bytes sent in a second.
     pub net_out: f64,
+    /// Batches of commands in a second.
+    pub cycles: f64,
+    /// Time of such a batch, in us.
+    pub cycle_us: f64,
 }
 
 /// Output of all clients together from which on each gets only a small share.
@@ -93,7 +99,9 @@ fn active_expire(cron: &mut Cron, w: &mut Worker) {
         return;
     }
     let began = std::time::Instant::now();
+    let cycle = w.server.observe.begin_event(&w.server.config);
     let complete = remove_expired(cron, w, began);
+    w.server.observe.end_event(Event::ExpireCycle, cycle, w.now_ms);
     let stats = &w.server.stats;
     stats
         .expire_us
@@ -208,7 +216,9 @@ fn clients(_: &mut Cron, w: &mut Worker) {
     for client in server.clients.all() {
         output += client.output.load(Ordering::Relaxed);
         let idle = w.now_ms - client.last_active_ms.load(Ordering::Relaxed);
-        let waits = client.has_flag(crate::client::flag::BLOCKED) || client.class() != ClientClass::Normal;
+        let waits = client.has_flag(flag::BLOCKED)
+            || client.has_flag(flag::MONITOR)
+            || client.class() != ClientClass::Normal;
         if timeout_ms > 0 && idle > timeout_ms && !waits {
             tracing::debug!(client = client.id, "closing an idle client");
             client.kill();
@@ -239,8 +249,8 @@ fn tracking(_: &mut Cron, w: &mut Worker) {
 fn rates(cron: &mut Cron, w: &mut Worker) {
     let total = w.server.totals();
     let now = std::time::Instant::now();
-    if let Some((then, commands, net_in, net_out)) = cron.last_rates {
-        let seconds = now.duration_since(then).as_secs_f64();
+    if let Some((then, last)) = &cron.last_rates {
+        let seconds = now.duration_since(*then).as_secs_f64();
         if seconds < 0.1 {
             return;
         }
@@ -248,9 +258,14 @@ fn rates(cron: &mut Cron, w: &mut Worker) {
         let mut r = w.server.rates.lock();
         // A running mean over about 1.6 s, as INFO of Redis shows.
         let blend = |old: f64, new: f64| old + (new - old) * 0.125;
-        r.ops = blend(r.ops, rate(total.commands, commands));
-        r.net_in = blend(r.net_in, rate(total.net_in, net_in));
-        r.net_out = blend(r.net_out, rate(total.net_out, net_out));
+        r.ops = blend(r.ops, rate(total.commands, last.commands));
+        r.net_in = blend(r.net_in, rate(total.net_in, last.net_in));
+        r.net_out = blend(r.net_out, rate(total.net_out, last.net_out));
+        let cycles = total.cycles.saturating_sub(last.cycles);
+        let cycle_nanos = total.cycle_nanos.saturating_sub(last.cycle_nanos);
+        r.cycles = blend(r.cycles, cycles as f64 / seconds);
+        let cycle_us = cycle_nanos.checked_div(cycles).unwrap_or(0) as f64 / 1000.0;
+        r.cycle_us = blend(r.cycle_us, cycle_us);
     }
-    cron.last_rates = Some((now, total.commands, total.net_in, total.net_out));
+    cron.last_rates = Some((now, total));
 }

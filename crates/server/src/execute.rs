@@ -15,6 +15,8 @@ use holdfast_storage::keyspace::{KeyHash, Keyspace, Locked, ShardSet};
 use smallvec::SmallVec;
 
 use crate::config::Param;
+use crate::observe::latency::Event;
+use crate::observe::{self, Ended};
 use crate::registry::{Entry, KeyPlan};
 use crate::worker::{Transaction, Worker};
 
@@ -68,7 +70,7 @@ pub fn run_locked(
     args: Args<'_>,
     locked: &mut Locked<'_>,
 ) -> Option<Wait> {
-    let began = w.begin_timing();
+    let began = observe::begin(w);
     let mark = w.reply.mark();
     w.propagation.clear();
     w.note_trackers();
@@ -115,8 +117,15 @@ pub fn run_locked(
     if w.tracker.is_some() && entry.is(Flags::READONLY) {
         remember_read(w, entry, &args.frame());
     }
-    if wait.is_none() {
-        w.count_call(entry.id, failed, began);
+    let ended = Ended {
+        entry,
+        args,
+        db: caller.db,
+        failed,
+    };
+    match wait {
+        None => observe::end(w, began, &ended),
+        Some(_) => observe::suspend(w, &ended),
     }
     wait
 }
@@ -257,6 +266,7 @@ pub fn after_unlock(w: &mut Worker) {
     }
     if !w.effects.garbage.is_empty() {
         w.server.reclaim.throw(std::mem::take(&mut w.effects.garbage));
+        w.meter.skip(); // where too much waits already, it was freed here
     }
 }
 
@@ -288,10 +298,12 @@ pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
     if w.import_mode || w.server.is_paused_at(w.now_ms) {
         return;
     }
+    let began = w.server.observe.begin_event(&w.server.config);
     remove_one(w, db, key, false, |data, key| {
         data.expire_if_due(key);
         true
     });
+    w.server.observe.end_event(Event::ExpireDel, began, w.now_ms);
 }
 
 /// Removes some of a hash's fields whose time is over, unless clients are paused. True: there are more. No lock may be

@@ -20,6 +20,7 @@ pub mod info;
 pub mod logging;
 pub mod memory;
 pub mod net;
+pub mod observe;
 pub mod pubsub;
 pub mod reclaim;
 pub mod registry;

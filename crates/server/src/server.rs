@@ -23,10 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
 use crate::blocking::Blocking;
-use crate::client::{Client, ClientClass, Clients};
+use crate::client::{Client, ClientClass, Clients, flag};
 use crate::config::{self, Config, Guard, MaxmemoryPolicy, OutputLimit, Param};
 use crate::execute;
 use crate::memory;
+use crate::observe::Observe;
+use crate::observe::latency::Event;
 use crate::pubsub::PubSub;
 use crate::reclaim::Reclaim;
 use crate::registry::Entry;
@@ -80,6 +82,8 @@ pub struct Server {
     pub acks: Arc<Acks>,
     /// The counters.
     pub stats: Stats,
+    /// Logs and watchers of commands.
+    pub observe: Observe,
     /// Freeing in the background.
     pub reclaim: Reclaim,
     /// 40 hex digits, new at every start.
@@ -131,6 +135,7 @@ impl Server {
             blocking: Blocking::default(),
             acks: Arc::default(),
             stats: Stats::new(threads + EXTRA_ROWS),
+            observe: Observe::default(),
             reclaim,
             run_id: hex40(),
             repl_id: hex40(),
@@ -166,7 +171,7 @@ impl Server {
     /// Changes whenever settings change.
     #[inline]
     pub fn settings_version(&self) -> u64 {
-        self.config.version()
+        self.config.version().wrapping_add(self.observe.version())
     }
 
     /// Copies the settings that commands need into a worker.
@@ -214,6 +219,7 @@ impl Server {
         w.maxmemory = c.int(Param::Maxmemory) as u64;
         w.policy = self.policy();
         w.effects.event_mask = self.event_mask();
+        w.meter.configure(self);
     }
 
     /// `maxmemory-policy`.
@@ -284,6 +290,10 @@ impl Server {
     }
 
     fn output_limit(&self, client: &Client) -> OutputLimit {
+        // What a monitor is sent does not depend on what it asks for: it is limited as a subscriber is.
+        if client.has_flag(flag::MONITOR) {
+            return self.config.client_output_limit(config::ClientClass::Pubsub);
+        }
         self.config.client_output_limit(match client.class() {
             ClientClass::Normal | ClientClass::Master => config::ClientClass::Normal,
             ClientClass::Replica => config::ClientClass::Replica,
@@ -409,6 +419,7 @@ impl Server {
         }
         self.evicting.store(true, Ordering::Relaxed);
         let began = Instant::now();
+        let cycle = self.observe.begin_event(&self.config);
         let samples = self.config.int(Param::MaxmemorySamples) as usize;
         let limit_us = eviction_limit_us(self.config.int(Param::MaxmemoryEvictionTenacity));
         let mut done = false;
@@ -430,6 +441,8 @@ impl Server {
             }
         }
         self.evicting.store(false, Ordering::Relaxed);
+        self.observe.end_event(Event::EvictionCycle, cycle, w.now_ms);
+        w.meter.skip(); // it is not the command's time
         done
     }
 
@@ -440,7 +453,9 @@ impl Server {
                 .pool
                 .choose(&self.keyspace, w.policy, samples, decay, w.now_ms, &mut w.rng);
             let Some(candidate) = chosen else { return false };
+            let began = self.observe.begin_event(&self.config);
             if execute::evict(w, candidate.db, &candidate.key) {
+                self.observe.end_event(Event::EvictionDel, began, w.now_ms);
                 return true;
             }
         }

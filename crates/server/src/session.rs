@@ -17,6 +17,7 @@ use crate::blocking::{self, Blocked, Waiter};
 use crate::client::{Client, flag};
 use crate::commands::{Call, ServerError};
 use crate::execute::{self, Caller};
+use crate::observe::{self, Ended};
 use crate::registry::{Entry, KeyPlan, LookupError, Registry, Run};
 use crate::server::Server;
 use crate::worker::Worker;
@@ -80,9 +81,6 @@ pub struct Watching {
 /// Commands that are looked at before the first of them runs.
 const LOOK_AHEAD: usize = 32;
 
-/// Within a pipeline the time of every so many commands is taken.
-const TIME_EVERY: u32 = 16;
-
 /// What is known of a command before it runs.
 #[derive(Debug)]
 struct Plan {
@@ -122,6 +120,8 @@ pub struct Session {
     pub patterns: BTreeSet<Box<[u8]>>,
     /// Subscribed channels of shards.
     pub shard_channels: BTreeSet<Box<[u8]>>,
+    /// MONITOR.
+    pub is_monitor: bool,
 }
 
 impl Session {
@@ -143,13 +143,31 @@ impl Session {
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             shard_channels: BTreeSet::new(),
+            is_monitor: false,
         }
+    }
+
+    /// Begins or ends to watch all commands.
+    pub fn monitor(&mut self, on: bool) {
+        if std::mem::replace(&mut self.is_monitor, on) == on {
+            return;
+        }
+        self.client.set_flag(flag::MONITOR, on);
+        self.server.apply_output_limit(&self.client);
+        let observe = &self.server.observe;
+        if on {
+            observe.monitors.add(&self.client);
+        } else {
+            observe.monitors.remove(self.client.id);
+        }
+        observe.changed();
     }
 
     /// Executes the commands in `input` and advances it past what was consumed. Stops early if the flow changes or if
     /// the reply buffer grows beyond `reply_budget` bytes.
     pub fn process(&mut self, input: &mut &[u8], w: &mut Worker, reply_budget: usize) -> Flow {
         w.reply.set_proto(self.proto);
+        w.serve(&self.client);
         let mut decoder = std::mem::take(&mut self.decoder);
         let mut scratch = std::mem::take(&mut w.scratch);
         let flow = loop {
@@ -218,7 +236,7 @@ impl Session {
         for hash in plans.iter().filter_map(|p| p.hash) {
             keyspace.prefetch_entry(self.db, hash);
         }
-        w.time_every = TIME_EVERY;
+        w.meter.skip();
         for (i, plan) in plans.into_iter().enumerate() {
             let (frame, end) = scratch.frame(whole, i);
             *input = &whole[end..];
@@ -233,15 +251,13 @@ impl Session {
 
     /// Executes one command, or queues it inside MULTI.
     pub fn execute(&mut self, frame: Frame<'_>, w: &mut Worker) -> Flow {
-        w.time_every = 1;
-        self.execute_planned(
-            frame,
-            Plan {
-                found: Registry::get().resolve(&frame),
-                hash: None,
-            },
-            w,
-        )
+        w.serve(&self.client);
+        let plan = Plan {
+            found: Registry::get().resolve(&frame),
+            hash: None,
+        };
+        w.meter.skip();
+        self.execute_planned(frame, plan, w)
     }
 
     /// Executes a command and drops its reply if the client wants none.
@@ -317,6 +333,9 @@ impl Session {
             );
             return self.refuse(entry, w, &text);
         }
+        if self.is_monitor && uses_keyspace(entry) {
+            return self.refuse(entry, w, "ERR Replica can't interact with the keyspace");
+        }
         if self.server.pauses(entry, self.multi.as_ref()) {
             return Flow::Paused(frame.to_owned());
         }
@@ -350,11 +369,19 @@ impl Session {
                     KeyPlan::One(i) => {
                         let hash = hash.unwrap_or_else(|| server.keyspace.hash(frame.arg(i as usize)));
                         caller.known = Some((i, hash));
-                        server.keyspace.lock_one(server.keyspace.shard_of(hash.slot))
+                        let shard = server.keyspace.shard_of(hash.slot);
+                        server.keyspace.try_lock_one(shard).unwrap_or_else(|| {
+                            let locked = server.keyspace.lock_one(shard);
+                            w.meter.skip(); // waiting for others is not the command's time
+                            locked
+                        })
                     }
-                    KeyPlan::None | KeyPlan::Specs | KeyPlan::All | KeyPlan::Roam => server
-                        .keyspace
-                        .lock(&execute::shards_of(&server.keyspace, entry, &frame)),
+                    KeyPlan::None | KeyPlan::Specs | KeyPlan::All | KeyPlan::Roam => {
+                        let shards = execute::shards_of(&server.keyspace, entry, &frame);
+                        let locked = server.keyspace.lock(&shards);
+                        w.meter.skip();
+                        locked
+                    }
                 };
                 let wait = execute::run_locked(w, &caller, entry, handler, args, &mut locked);
                 let waiter = wait.as_ref().map(|wait| {
@@ -399,8 +426,17 @@ impl Session {
         w: &mut Worker,
         locked: Option<&mut holdfast_storage::keyspace::Locked<'_>>,
     ) -> Flow {
-        let began = w.begin_timing();
+        let began = observe::begin(w);
         let mark = w.reply.mark();
+        let mut ended = Ended {
+            entry,
+            args,
+            db: self.db,
+            failed: false,
+        };
+        observe::tell_before(w, &ended);
+        let in_script = w.meter.in_script;
+        w.meter.in_script |= observe::runs_others(entry);
         let mut call = Call {
             session: self,
             w,
@@ -408,16 +444,20 @@ impl Session {
             locked,
         };
         let result = handler(&mut call, args);
-        w.count_call(entry.id, result.is_err(), began);
-        match result {
+        w.meter.in_script = in_script;
+        let flow = match result {
             Ok(flow) => flow,
             Err(ServerError(error)) => {
                 w.reply.truncate_to(mark);
                 w.reply.error_bytes(error.as_bytes());
                 w.count_error(error.as_bytes());
+                ended.failed = true;
                 Flow::Continue
             }
-        }
+        };
+        ended.db = self.db;
+        observe::end(w, began, &ended);
+        flow
     }
 
     /// After the locks are released: events, garbage, blocked clients.
@@ -603,8 +643,19 @@ impl Session {
         self.discard();
         self.unsubscribe_all();
         self.untrack();
+        self.monitor(false);
         self.server.clients.remove(self.client.id);
     }
+}
+
+/// What Redis refuses to replicas, and to monitors, which it counts among them.
+fn uses_keyspace(entry: &Entry) -> bool {
+    entry
+        .spec
+        .flags
+        .any(Flags::READONLY.or(Flags::WRITE).or(Flags::MAY_REPLICATE))
+        || matches!(entry.spec.name, "publish" | "spublish")
+        || observe::runs_others(entry)
 }
 
 fn allowed_when_subscribed(entry: &Entry) -> bool {
@@ -676,4 +727,4 @@ fn shown(word: &[u8], most: usize) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,11 +1,12 @@
 //! Counters. Each thread adds to a row of its own, so counting never makes threads meet; INFO sums the rows.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::observe::histogram::{Distribution, Histogram};
 use crate::registry::Registry;
 
 macro_rules! counters {
@@ -67,6 +68,10 @@ counters! {
     auth_failures,
     /// Objects freed in the background.
     lazyfreed,
+    /// Batches of commands executed.
+    cycles,
+    /// Time of those, sending included, in ns.
+    cycle_nanos,
 }
 
 /// What one thread has counted for one command. Nobody else adds to it, so plain loads and stores do.
@@ -75,8 +80,9 @@ pub struct CommandRow {
     calls: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
-    timed: AtomicU64,
     nanos: AtomicU64,
+    /// Made with the first time that is taken.
+    times: OnceLock<Box<Histogram>>,
 }
 
 /// A command's counters of all threads.
@@ -88,31 +94,21 @@ pub struct CommandTotal {
     pub rejected: u64,
     /// Executions that answered with an error.
     pub failed: u64,
-    /// Executions whose time was taken.
-    pub timed: u64,
-    /// Time of those, in ns.
+    /// Time of all executions in ns.
     pub nanos: u64,
 }
 
-impl CommandTotal {
-    /// Time of all executions in us, as far as it can be told from those whose time was taken.
-    pub fn usec(&self) -> u64 {
-        let nanos = u128::from(self.nanos) * u128::from(self.calls);
-        (nanos.checked_div(u128::from(self.timed)).unwrap_or(0) / 1000) as u64
-    }
-}
-
 impl CommandRow {
-    /// One execution.
+    /// One execution, and its time in ns. `tracked`: the time is counted in the histogram, too.
     #[inline]
-    pub fn call(&self, failed: bool, time: Option<Duration>) {
+    pub fn call(&self, failed: bool, nanos: u64, tracked: bool) {
         bump(&self.calls, 1);
+        bump(&self.nanos, nanos);
         if failed {
             bump(&self.failed, 1);
         }
-        if let Some(time) = time {
-            bump(&self.timed, 1);
-            bump(&self.nanos, time.as_nanos() as u64);
+        if tracked {
+            self.times.get_or_init(Box::default).record(nanos);
         }
     }
 
@@ -121,14 +117,8 @@ impl CommandRow {
         bump(&self.rejected, 1);
     }
 
-    fn cells(&self) -> [&AtomicU64; 5] {
-        [
-            &self.calls,
-            &self.rejected,
-            &self.failed,
-            &self.timed,
-            &self.nanos,
-        ]
+    fn cells(&self) -> [&AtomicU64; 4] {
+        [&self.calls, &self.rejected, &self.failed, &self.nanos]
     }
 }
 
@@ -140,7 +130,8 @@ fn bump(cell: &AtomicU64, by: u64) {
 /// Error replies of one thread by code word.
 type Errors = Mutex<BTreeMap<Box<str>, u64>>;
 
-/// Code words that a thread tells apart at most: clients of DEBUG ERROR and scripts can make up any number.
+/// Code words that are told apart at most: clients of DEBUG ERROR and scripts can make up any number. With more, none is
+/// counted, as in Redis 7.2.
 const MOST_ERROR_CODES: usize = 128;
 
 /// All rows.
@@ -149,6 +140,8 @@ pub struct Stats {
     rows: Box<[Row]>,
     commands: Box<[Box<[CommandRow]>]>,
     errors: Box<[Errors]>,
+    /// There were too many kinds of errors: none is counted any more, until the statistics are set back.
+    errors_off: AtomicBool,
     /// Time spent on removing expired keys in the background, in us.
     pub expire_us: AtomicU64,
     /// How often that was ended because it took too long.
@@ -176,6 +169,7 @@ impl Stats {
                 })
                 .collect(),
             errors: (0..rows).map(|_| Errors::default()).collect(),
+            errors_off: AtomicBool::new(false),
             expire_us: AtomicU64::new(0),
             expire_caps: AtomicU64::new(0),
             exceeded_ms: AtomicU64::new(0),
@@ -198,24 +192,34 @@ impl Stats {
 
     /// A command's counters of all threads.
     pub fn command_total(&self, id: usize) -> CommandTotal {
-        let mut sums = [0; 5];
+        let mut sums = [0; 4];
         for row in &self.commands {
             for (sum, cell) in sums.iter_mut().zip(row[id].cells()) {
                 *sum += cell.load(Ordering::Relaxed);
             }
         }
-        let [calls, rejected, failed, timed, nanos] = sums;
+        let [calls, rejected, failed, nanos] = sums;
         CommandTotal {
             calls,
             rejected,
             failed,
-            timed,
             nanos,
         }
     }
 
+    /// How the times of a command are distributed, over all threads.
+    pub fn times(&self, id: usize) -> Distribution {
+        let mut sum = Distribution::default();
+        let rows = self.commands.iter().filter_map(|row| row[id].times.get());
+        rows.for_each(|times| sum.add(times));
+        sum
+    }
+
     /// Counts an error reply by its code word.
     pub fn note_error(&self, row: usize, text: &[u8]) {
+        if self.errors_off.load(Ordering::Relaxed) {
+            return;
+        }
         let code = text.split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
         let code = String::from_utf8_lossy(&code[..code.len().min(32)]);
         let mut errors = self.errors[row].lock();
@@ -223,7 +227,19 @@ impl Stats {
             *count += 1;
         } else if errors.len() < MOST_ERROR_CODES {
             errors.insert(code.into(), 1);
+        } else {
+            drop(errors);
+            self.stop_errors();
         }
+    }
+
+    fn stop_errors(&self) {
+        if !self.errors_off.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "Errorstats stopped adding new errors because the number of errors reached the limit ({MOST_ERROR_CODES}). CONFIG RESETSTAT begins anew."
+            );
+        }
+        self.errors.iter().for_each(|errors| errors.lock().clear());
     }
 
     /// Error replies of all threads by code word.
@@ -233,6 +249,12 @@ impl Stats {
             for (code, count) in row.lock().iter() {
                 *totals.entry(code.clone()).or_default() += count;
             }
+        }
+        if totals.len() > MOST_ERROR_CODES {
+            self.stop_errors();
+        }
+        if self.errors_off.load(Ordering::Relaxed) {
+            totals = BTreeMap::from([("ERRORSTATS_DISABLED".into(), 1)]);
         }
         totals
     }
@@ -272,6 +294,9 @@ impl Stats {
         for cell in cells.chain([&self.expire_us, &self.expire_caps, &self.exceeded_ms]) {
             cell.store(0, Ordering::Relaxed);
         }
+        let times = self.commands.iter().flatten().filter_map(|row| row.times.get());
+        times.for_each(|times| times.clear());
         self.errors.iter().for_each(|errors| errors.lock().clear());
+        self.errors_off.store(false, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use holdfast_commands::ctx::Propagation;
 use holdfast_commands::limits::Limits;
@@ -16,6 +15,7 @@ use rand::rngs::SmallRng;
 
 use crate::client::Client;
 use crate::memory;
+use crate::observe::Meter;
 use crate::server::Server;
 use crate::stats::Counters;
 
@@ -71,10 +71,10 @@ pub struct Worker {
     pub pool: Pool,
     /// Counters not yet added to the server's.
     pub counters: Counters,
-    /// The time of every n-th command is taken: 1 while commands come one by one, more within a pipeline, where reading
-    /// the clock twice would weigh.
-    pub time_every: u32,
-    untimed: u32,
+    /// Times commands.
+    pub meter: Meter,
+    /// Whose commands run.
+    pub client: Option<Arc<Client>>,
     settings_version: Option<u64>,
     /// Between the begin and the end of a batch.
     in_batch: bool,
@@ -124,8 +124,8 @@ impl Worker {
             policy: Policy::NoEviction,
             pool: Pool::default(),
             counters: Counters::default(),
-            time_every: 1,
-            untimed: 0,
+            meter: Meter::default(),
+            client: None,
             settings_version: None,
             in_batch: false,
         };
@@ -155,31 +155,17 @@ impl Worker {
             self.forget();
         }
         self.now_ms = self.server.now_ms();
+        self.meter.begin_batch();
+        self.refresh();
+    }
+
+    /// Reads the settings if they have changed.
+    pub fn refresh(&mut self) {
         let version = self.server.settings_version();
         if self.settings_version != Some(version) {
             self.settings_version = Some(version);
             Arc::clone(&self.server).copy_settings(self);
         }
-    }
-
-    /// The clock, if the time of the next command is to be taken.
-    #[inline]
-    pub fn begin_timing(&mut self) -> Option<Instant> {
-        self.untimed += 1;
-        if self.untimed < self.time_every {
-            return None;
-        }
-        self.untimed = 0;
-        Some(Instant::now())
-    }
-
-    /// Counts an execution of the command with this id.
-    #[inline]
-    pub fn count_call(&self, id: usize, failed: bool, began: Option<Instant>) {
-        self.server
-            .stats
-            .command(self.id, id)
-            .call(failed, began.map(|began| began.elapsed()));
     }
 
     /// Counts an error reply.
@@ -195,6 +181,8 @@ impl Worker {
         self.propagation.clear();
         self.transaction = None;
         self.tracker = None;
+        self.meter.in_script = false;
+        self.meter.resumed = false;
     }
 
     /// Asks whether somebody wants to know of changes, while the shards that will change are locked.
@@ -205,7 +193,12 @@ impl Worker {
 
     /// Adds the counters to the server's, and gives back what only a huge command needs.
     pub fn end_batch(&mut self) {
-        self.in_batch = false;
+        if std::mem::replace(&mut self.in_batch, false)
+            && let Some(nanos) = self.meter.end_batch()
+        {
+            self.counters.cycles += 1;
+            self.counters.cycle_nanos += nanos;
+        }
         if self.log_buf.capacity() > KEEP_BUFFER {
             self.log_buf = Vec::new();
         }

@@ -316,6 +316,16 @@ impl Keyspace {
         }
     }
 
+    /// Locks one shard, unless somebody else holds it.
+    #[inline]
+    pub fn try_lock_one(&self, shard: u16) -> Option<Locked<'_>> {
+        let guard = self.shards[shard as usize].0.try_lock()?;
+        Some(Locked {
+            keyspace: self,
+            guards: Guards::One(shard, guard),
+        })
+    }
+
     /// Locks one shard.
     #[inline]
     pub fn lock_one(&self, shard: u16) -> Locked<'_> {

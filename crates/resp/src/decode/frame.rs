@@ -79,6 +79,15 @@ impl<'d> Frame<'d> {
         canonical.then_some(self.base)
     }
 
+    /// More bytes than the command had as it was sent, but not many more; costs little.
+    #[inline]
+    pub fn size_bound(&self) -> usize {
+        /// The header and the end of an argument take less.
+        const AROUND: usize = 32;
+        let shared = self.shared.iter().map(Bytes::len).sum::<usize>();
+        shared + self.base.len() + (self.slots.len() + 1) * AROUND
+    }
+
     /// Number of arguments, the name included: `argc`.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a frame has a name at least")]

@@ -225,6 +225,7 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     session.replies = Replies::On;
     call.deliver_mail(call.w.reply.len());
     set_proto(call, Proto::Resp2);
+    call.session.monitor(false);
     call.w.reply.simple("RESET");
     Ok(Flow::Continue)
 }

@@ -158,7 +158,7 @@ fn set(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         apply(&server, param);
     }
     // The caller's own next command sees the change, even within one pipeline.
-    call.w.begin_batch();
+    call.w.refresh();
     call.ok()
 }
 

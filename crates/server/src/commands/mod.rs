@@ -10,14 +10,19 @@ mod client_pause;
 mod client_tracking;
 mod cluster;
 mod command;
+mod commandlog;
 mod config;
 mod connection;
 mod debug;
 mod info;
+mod latency;
+mod latency_report;
 mod memory;
+mod monitor;
 mod process;
 mod pubsub;
 mod pubsub_sharded;
+mod slowlog;
 mod transactions;
 mod wait;
 
@@ -145,14 +150,18 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         cluster::nodes::COMMANDS,
         cluster::slots::COMMANDS,
         command::COMMANDS,
+        commandlog::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,
         debug::COMMANDS,
         info::COMMANDS,
+        latency::COMMANDS,
         memory::COMMANDS,
+        monitor::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
+        slowlog::COMMANDS,
         transactions::COMMANDS,
         wait::COMMANDS,
     ]

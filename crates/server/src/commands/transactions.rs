@@ -148,6 +148,7 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     let begin = call.w.reply.len();
     {
         let mut locked = server.keyspace.lock(&shards_of_all(call, &multi));
+        call.w.meter.skip(); // the first command's time begins here
         if call.session.watched_changed(&mut locked, call.w.now_ms) {
             call.w.reply.null_array();
         } else {

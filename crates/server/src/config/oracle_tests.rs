@@ -22,6 +22,12 @@ const DIFFERENT: &[(&str, &str)] = &[
 /// Directives that 7.0.15 does not know.
 const NEWER: &[(&str, &str)] = &[
     ("availability-zone", "Valkey 8.0"),
+    ("commandlog-execution-slower-than", "Valkey 8.1"),
+    ("commandlog-large-reply-max-len", "Valkey 8.1"),
+    ("commandlog-large-request-max-len", "Valkey 8.1"),
+    ("commandlog-reply-larger-than", "Valkey 8.1"),
+    ("commandlog-request-larger-than", "Valkey 8.1"),
+    ("commandlog-slow-execution-max-len", "Valkey 8.1"),
     ("cluster-announce-human-nodename", "Redis 7.2"),
     ("import-mode", "Valkey 8.1"),
     ("locale-collate", "Redis 7.2"),

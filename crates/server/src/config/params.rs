@@ -195,6 +195,14 @@ table! {
          never.").alias("cluster-slave-validity-factor");
     ClusterRequireFullCoverage => Row::new("cluster-require-full-coverage", Bool, "yes",
         "Refuse queries while any slot has no owner.");
+    CommandlogLargeReplyMaxLen => Row::new("commandlog-large-reply-max-len", int(0, LONG_MAX), "128",
+        "Commands with large replies that COMMANDLOG keeps.");
+    CommandlogLargeRequestMaxLen => Row::new("commandlog-large-request-max-len", int(0, LONG_MAX), "128",
+        "Large commands that COMMANDLOG keeps.");
+    CommandlogReplyLargerThan => Row::new("commandlog-reply-larger-than", int(-1, LONG_MAX), "1048576",
+        "Bytes of a reply from which its command is kept for COMMANDLOG; -1 keeps none, 0 every one.");
+    CommandlogRequestLargerThan => Row::new("commandlog-request-larger-than", int(-1, LONG_MAX), "1048576",
+        "Bytes of a command from which it is kept for COMMANDLOG; -1 keeps none, 0 every one.");
     CrashLogEnabled => Row::new("crash-log-enabled", Bool, "yes", "Log a report when the server crashes.");
     CrashMemcheckEnabled => Row::new("crash-memcheck-enabled", Bool, "yes",
         "Test memory after a crash.").ignored("memory is not tested after a crash");
@@ -386,8 +394,10 @@ table! {
     ShutdownTimeout => Row::new("shutdown-timeout", NATURAL, "10",
         "Seconds that a shutdown waits for replicas that lag; 0 waits for none.");
     SlowlogLogSlowerThan => Row::new("slowlog-log-slower-than", int(-1, LONG_MAX), "10000",
-        "Microseconds from which a command is kept for SLOWLOG; -1 keeps none, 0 every one.");
-    SlowlogMaxLen => Row::new("slowlog-max-len", int(0, LONG_MAX), "128", "Entries that SLOWLOG keeps.");
+        "Microseconds from which a command is kept for SLOWLOG; -1 keeps none, 0 every one.")
+        .alias("commandlog-execution-slower-than");
+    SlowlogMaxLen => Row::new("slowlog-max-len", int(0, LONG_MAX), "128", "Entries that SLOWLOG keeps.")
+        .alias("commandlog-slow-execution-max-len");
     SocketMarkId => Row::new("socket-mark-id", int(0, u32::MAX as i64), "0",
         "Mark of listening sockets for packet filters.").fixed();
     StopWritesOnBgsaveError => Row::new("stop-writes-on-bgsave-error", Bool, "yes",

@@ -1,4 +1,5 @@
-//! `# Commandstats` and `# Errorstats`: the counters of [`crate::stats`] by command and by code word of errors.
+//! `# Commandstats`, `# Errorstats` and `# Latencystats`: the counters of [`crate::stats`] by command and by code word of
+//! errors.
 
 use std::fmt::Write;
 
@@ -11,15 +12,39 @@ pub(super) fn commandstats(s: &Snapshot<'_>, out: &mut String) {
         if sum.calls == 0 && sum.rejected == 0 {
             continue;
         }
-        let usec = sum.usec();
+        let usec = sum.nanos / 1000;
         let _always = write!(
             out,
             "cmdstat_{}:calls={},usec={usec},usec_per_call={},rejected_calls={},failed_calls={}\r\n",
             entry.spec.name,
             sum.calls,
-            fixed2(ratio(usec, sum.calls)),
+            fixed2(ratio(sum.nanos, sum.calls) / 1000.0),
             sum.rejected,
             sum.failed
+        );
+    }
+}
+
+/// Percentiles of the times of each command, in us.
+pub(super) fn latencystats(s: &Snapshot<'_>, out: &mut String) {
+    if !s.server.config.latency_tracking() {
+        return;
+    }
+    let percentiles = s.server.config.latency_percentiles();
+    for entry in Registry::get().all() {
+        let times = s.server.stats.times(entry.id);
+        if times.total() == 0 {
+            continue;
+        }
+        let values: Vec<String> = percentiles
+            .iter()
+            .map(|p| format!("p{p}={:.3}", times.percentile(*p) as f64 / 1000.0))
+            .collect();
+        let _always = write!(
+            out,
+            "latency_percentiles_usec_{}:{}\r\n",
+            entry.spec.name,
+            values.join(",")
         );
     }
 }

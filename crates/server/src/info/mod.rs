@@ -57,6 +57,7 @@ const SECTIONS: &[Section] = &[
     section("Modules", true, Body::Rows(&[])),
     section("Commandstats", false, Body::Lines(commands::commandstats)),
     section("Errorstats", true, Body::Lines(commands::errorstats)),
+    section("Latencystats", false, Body::Lines(commands::latencystats)),
     section(
         "Cluster",
         true,

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Row, fixed2};
+use super::{Row, Snapshot, fixed2};
+use crate::observe::runs_others;
+use crate::registry::Registry;
 
 pub(super) const ROWS: &[Row] = &[
     ("total_connections_received", |s| s.totals.connections.to_string()),
@@ -79,6 +81,20 @@ pub(super) const ROWS: &[Row] = &[
     // Reply buffers belong to the threads and keep their size.
     ("reply_buffer_shrinks", |_| zero()),
     ("reply_buffer_expands", |_| zero()),
+    // A cycle is one batch of a worker: from the first command of what was read to the sending of the replies.
+    ("eventloop_cycles", |s| s.totals.cycles.to_string()),
+    ("eventloop_duration_sum", |s| {
+        (s.totals.cycle_nanos / 1000).to_string()
+    }),
+    ("eventloop_duration_cmd_sum", |s| {
+        (command_nanos(s) / 1000).to_string()
+    }),
+    ("instantaneous_eventloop_cycles_per_sec", |s| {
+        format!("{:.0}", s.rates.cycles)
+    }),
+    ("instantaneous_eventloop_duration_usec", |s| {
+        format!("{:.0}", s.rates.cycle_us)
+    }),
     ("client_query_buffer_limit_disconnections", |s| {
         s.totals.query_limit_disconnections.to_string()
     }),
@@ -90,6 +106,16 @@ pub(super) const ROWS: &[Row] = &[
     ("acl_access_denied_key", |_| zero()),
     ("acl_access_denied_channel", |_| zero()),
 ];
+
+/// Commands that run others are left out: those others are counted.
+fn command_nanos(s: &Snapshot<'_>) -> u64 {
+    let counted = Registry::get()
+        .all()
+        .filter(|entry| entry.spec.name != "exec" && !runs_others(entry));
+    counted
+        .map(|entry| s.server.stats.command_total(entry.id).nanos)
+        .sum()
+}
 
 fn zero() -> String {
     "0".to_owned()

@@ -14,16 +14,16 @@ use super::*;
 use crate::config::{Invocation, parse_command_line};
 
 /// A server, a thread's worker and what waits to be freed.
-struct Desk {
-    server: Arc<Server>,
-    w: Worker,
+pub(crate) struct Desk {
+    pub server: Arc<Server>,
+    pub w: Worker,
     garbage: Receiver<Vec<Garbage>>,
     /// Milliseconds by which the tests' clock is ahead.
-    ahead_ms: i64,
+    pub ahead_ms: i64,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let words = ["--save", "", "--enable-debug-command", "yes"].map(Into::into);
         let Invocation::Run { config } =
             parse_command_line(&words, &mut std::io::empty()).expect("good words")
@@ -40,7 +40,7 @@ impl Desk {
         }
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         let id = self.server.clients.next_id();
         let client = Client::new(
             id,
@@ -56,7 +56,7 @@ impl Desk {
     }
 
     /// Runs commands, one a line, as one pipeline; what the client has received then.
-    fn run(&mut self, s: &mut Session, lines: &str) -> String {
+    pub fn run(&mut self, s: &mut Session, lines: &str) -> String {
         let mut input = Vec::new();
         for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
             let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
@@ -65,7 +65,7 @@ impl Desk {
         self.run_bytes(s, &input)
     }
 
-    fn run_bytes(&mut self, s: &mut Session, mut input: &[u8]) -> String {
+    pub fn run_bytes(&mut self, s: &mut Session, mut input: &[u8]) -> String {
         self.w.begin_batch();
         self.w.now_ms += self.ahead_ms;
         let _flow = s.process(&mut input, &mut self.w, usize::MAX);
@@ -75,7 +75,7 @@ impl Desk {
         String::from_utf8_lossy(&out).replace("\r\n", " ")
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         let bytes = self.server.log.read(0, usize::MAX).expect("a short log");
         String::from_utf8_lossy(&bytes).replace("\r\n", " ")
     }
