@@ -134,6 +134,8 @@ pub struct Client {
     pub shard_channels: AtomicUsize,
     /// Bytes of the names that it is subscribed to, and of the prefixes that it tracks.
     pub interest_mem: AtomicUsize,
+    /// Its memory as [`crate::client_memory`] has counted it last.
+    pub counted_memory: AtomicUsize,
     /// Id of the client that gets its invalidations, 0: itself.
     pub redirect: AtomicU64,
     /// Queued commands, or -1 outside MULTI.
@@ -194,6 +196,7 @@ impl Client {
             patterns: AtomicUsize::new(0),
             shard_channels: AtomicUsize::new(0),
             interest_mem: AtomicUsize::new(0),
+            counted_memory: AtomicUsize::new(0),
             redirect: AtomicU64::new(0),
             multi: AtomicI64::new(-1),
             multi_mem: AtomicUsize::new(0),
@@ -283,6 +286,20 @@ impl Client {
         } else {
             ClientClass::Normal
         }
+    }
+
+    /// Bytes that the connection takes: what it has sent in part, what waits to be sent to it, what is queued, the names
+    /// that it knows, and itself. The buffers of its thread are not its own.
+    pub fn memory(&self) -> usize {
+        let load = |bytes: &AtomicUsize| bytes.load(Ordering::Relaxed);
+        size_of::<Self>()
+            + size_of::<crate::net::connection::Connection>()
+            + load(&self.query_buffer)
+            + load(&self.output)
+            + self.mail_len()
+            + load(&self.multi_mem)
+            + load(&self.interest_mem)
+            + self.names.lock().memory()
     }
 
     /// Counts the memory of a name that the client wants to hear of, here and in the server's tables.

@@ -23,6 +23,7 @@ const JOBS: &[(&str, u32, Job)] = &[
     ("expire-fields", 1, expire_fields),
     ("evict", 1, evict),
     ("clients", 0, clients),
+    ("client-memory", 1, client_memory),
     ("rates", 1, rates),
     ("tracking", 1, tracking),
 ];
@@ -236,6 +237,11 @@ fn clients(_: &mut Cron, w: &mut Worker) {
     server
         .output_crowded
         .store(output > OUTPUT_CROWDED, Ordering::Relaxed);
+}
+
+/// Holds `maxmemory-clients` against what changes while connections are idle: the limit, and their mailboxes.
+fn client_memory(_: &mut Cron, w: &mut Worker) {
+    w.server.client_memory.note_all(&w.server.clients);
 }
 
 /// Forgets tracked keys where `tracking-table-max-keys` was made smaller.

@@ -12,6 +12,7 @@
 pub mod acks;
 pub mod blocking;
 pub mod client;
+pub mod client_memory;
 pub mod commands;
 pub mod config;
 pub mod cron;

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acks::Acks;
 use crate::blocking::Blocking;
 use crate::client::{Client, ClientClass, Clients, flag};
+use crate::client_memory::ClientMemory;
 use crate::config::{self, Config, Guard, MaxmemoryPolicy, OutputLimit, Param};
 use crate::execute;
 use crate::memory;
@@ -72,6 +73,8 @@ pub struct Server {
     pub log: ReplicationLog,
     /// The connections.
     pub clients: Clients,
+    /// What the connections take.
+    pub client_memory: ClientMemory,
     /// The channels.
     pub pubsub: PubSub,
     /// Client-side caching.
@@ -130,6 +133,7 @@ impl Server {
             keyspace: Keyspace::new(databases, Keyspace::SHARDS),
             log,
             clients: Clients::default(),
+            client_memory: ClientMemory::default(),
             pubsub: PubSub::default(),
             tracking: Tracking::default(),
             blocking: Blocking::default(),
@@ -215,6 +219,8 @@ impl Server {
             no_touch: false,
         };
         w.tracking_max_keys = size(Param::TrackingTableMaxKeys);
+        self.client_memory
+            .set_limit(c.int(Param::MaxmemoryClients), c.int(Param::Maxmemory) as u64);
         w.import_mode = c.flag(Param::ImportMode);
         w.maxmemory = c.int(Param::Maxmemory) as u64;
         w.policy = self.policy();
@@ -466,6 +472,7 @@ impl Server {
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&self) {
         self.stats.reset();
+        self.client_memory.reset_stats();
         self.stats.peak_memory.store(memory::used(), Ordering::Relaxed);
         *self.rates.lock() = crate::cron::Rates::default();
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_commands::args::Args;
 use holdfast_commands::spec::Flags;
-use holdfast_resp::{CommandDecoder, DecodeScratch, Frame, OwnedFrame, Proto};
+use holdfast_resp::{CommandDecoder, DecodeScratch, Frame, OwnedFrame, Proto, ProtocolError};
 use holdfast_storage::keyspace::{KeyHash, WatchFlag};
 use smallvec::SmallVec;
 
@@ -185,6 +185,9 @@ impl Session {
                     Ok(Some(frame)) => self.execute(frame, w),
                     Err(error) => {
                         tracing::debug!(client = self.client.id, %error, "closing a connection");
+                        if matches!(error, ProtocolError::QueryBufferLimit) {
+                            w.counters.query_limit_disconnections += 1;
+                        }
                         error.write_reply(&mut w.reply);
                         break Flow::Close;
                     }
@@ -565,6 +568,7 @@ impl Session {
         for key in keys {
             if let Vacant(place) = self.watching.keys.entry((self.db, Box::from(*key))) {
                 place.insert(w.now_ms);
+                self.client.note_interest(key, true);
                 execute::expire(w, self.db, key);
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(key).slot);
@@ -604,6 +608,7 @@ impl Session {
         if let Some(dirty) = dirty {
             *self.client.watch_flag.lock() = None;
             for (db, key) in keys.into_keys() {
+                self.client.note_interest(&key, false);
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(&key).slot);
                 keyspace.lock_one(shard).shard(shard).unwatch(db, &key, &dirty);
@@ -644,6 +649,7 @@ impl Session {
         self.unsubscribe_all();
         self.untrack();
         self.monitor(false);
+        self.server.client_memory.forget(&self.client);
         self.server.clients.remove(self.client.id);
     }
 }

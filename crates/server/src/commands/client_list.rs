@@ -103,12 +103,7 @@ fn row(text: &mut String, client: &Client, now_ms: i64) {
     let query_buffer = client.query_buffer.load(Relaxed);
     let multi_mem = client.multi_mem.load(Relaxed);
     let names = client.names.lock().clone();
-    let total = size_of::<Client>()
-        + output
-        + query_buffer
-        + multi_mem
-        + names.memory()
-        + client.interest_mem.load(Relaxed);
+    let total = client.memory();
     let written = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \

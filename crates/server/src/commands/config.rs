@@ -190,6 +190,12 @@ fn apply(server: &Server, param: Param) {
                 server.apply_output_limit(&client);
             }
         }
+        Param::MaxmemoryClients | Param::Maxmemory => {
+            let config = &server.config;
+            let (setting, maxmemory) = (config.int(Param::MaxmemoryClients), config.int(Param::Maxmemory));
+            server.client_memory.set_limit(setting, maxmemory as u64);
+            server.client_memory.note_all(&server.clients);
+        }
         _ => {} // read where it is used
     }
 }

@@ -167,7 +167,7 @@ impl Connections {
             sum.count += 1;
             sum.pubsub += usize::from(client.class() == ClientClass::Pubsub);
             sum.watching += usize::from(load(&client.watched) > 0);
-            sum.memory += size_of_val(&*client) + input + output + load(&client.multi_mem);
+            sum.memory += client.memory();
             sum.max_input = sum.max_input.max(input);
             sum.max_output = sum.max_output.max(output);
         }

@@ -37,7 +37,9 @@ pub(super) const ROWS: &[Row] = &[
         (s.server.stats.expire_us.load(Ordering::Relaxed) / 1000).to_string()
     }),
     ("evicted_keys", |s| s.totals.evicted.to_string()),
-    ("evicted_clients", |_| zero()),
+    ("evicted_clients", |s| {
+        s.server.client_memory.evicted().to_string()
+    }),
     ("total_eviction_exceeded_time", |s| {
         s.server.stats.exceeded_ms(s.now_ms).0.to_string()
     }),

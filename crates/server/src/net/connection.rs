@@ -24,6 +24,7 @@ use crate::blocking::{self, Waiter};
 use crate::client::{Client, flag};
 use crate::server::Server;
 use crate::session::{Flow, Session, Wait};
+use crate::stats::Counters;
 use crate::worker::Worker;
 
 /// A stream of bytes to a client.
@@ -123,6 +124,9 @@ impl Connection {
         self.session.client.waker.register(cx.waker());
         loop {
             if self.session.client.is_killed() {
+                if self.session.client.overflowed() {
+                    self.note_overflow(self.session.client.mail_len());
+                }
                 let _last_words = self.poll_flush(cx);
                 return Poll::Ready(());
             }
@@ -138,6 +142,7 @@ impl Connection {
                 .client
                 .output
                 .store(self.pending(), Ordering::Relaxed);
+            self.note_memory();
             if self.over_hard_limit() {
                 return Poll::Ready(());
             }
@@ -235,6 +240,8 @@ impl Connection {
                 self.backlog.drain(..self.taken);
                 self.taken = 0;
             }
+            let held = self.backlog.len() - self.taken + self.session.decoder.buffered();
+            self.session.client.query_buffer.store(held, Ordering::Relaxed);
         });
     }
 
@@ -265,6 +272,7 @@ impl Connection {
             }
             break;
         }
+        self.note_memory();
         w.end_batch();
     }
 
@@ -359,6 +367,10 @@ impl Connection {
                 .config
                 .int(crate::config::Param::ClientQueryBufferLimit) as usize;
             if self.backlog.len() - self.taken > limit {
+                self.count(Counters {
+                    query_limit_disconnections: 1,
+                    ..Counters::default()
+                });
                 return Poll::Ready(());
             }
             let n = Worker::with(|w, read| {
@@ -377,6 +389,7 @@ impl Connection {
                 Ok(_) => {
                     let held = self.backlog.len() - self.taken + self.session.decoder.buffered();
                     self.session.client.query_buffer.store(held, Ordering::Relaxed);
+                    self.note_memory();
                 }
             }
         }
@@ -458,16 +471,34 @@ impl Connection {
         }
         let over = self.session.server.over_hard_limit(&self.session.client, pending);
         if over {
-            let client = &self.session.client;
-            tracing::warn!(
-                client = client.id,
-                addr = client.addr,
-                pending,
-                "closing a client: its output is over the hard limit"
-            );
-            Worker::with(|w, _| w.counters.output_limit_disconnections += 1);
+            self.note_overflow(pending);
         }
         over
+    }
+
+    fn note_overflow(&self, pending: usize) {
+        let client = &self.session.client;
+        tracing::warn!(
+            client = client.id,
+            addr = client.addr,
+            pending,
+            "closing a client: its output is over the hard limit"
+        );
+        self.count(Counters {
+            output_limit_disconnections: 1,
+            ..Counters::default()
+        });
+    }
+
+    /// Counts what happens at a connection's end: its thread may have nothing else to do that would show it.
+    fn count(&self, mut counters: Counters) {
+        let server = &self.session.server;
+        server.stats.add(server.threads, &mut counters);
+    }
+
+    fn note_memory(&self) {
+        let server = &self.session.server;
+        server.client_memory.note(&server.clients, &self.session.client);
     }
 }
 
