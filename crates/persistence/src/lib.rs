@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod encryption;
+
 /// What `appendfsync` may say: when the append-only file is forced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
