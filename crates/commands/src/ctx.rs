@@ -43,6 +43,9 @@ pub struct Wait {
     pub timeout_ms: Option<u64>,
     /// What the client is told then.
     pub on_timeout: TimeoutReply,
+    /// Arguments, by index, that stood for something which was found out now (`$`): what the command runs with when it
+    /// runs again.
+    pub resolved: Vec<(usize, Box<[u8]>)>,
 }
 
 /// Reply to a client that has waited in vain.

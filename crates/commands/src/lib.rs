@@ -24,6 +24,7 @@ mod list;
 mod set;
 mod sorted_set;
 pub mod spec;
+mod stream;
 mod string;
 #[cfg(test)]
 mod testing;
@@ -42,6 +43,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         hll::COMMANDS,
         set::COMMANDS,
         sorted_set::COMMANDS,
+        stream::COMMANDS,
         string::COMMANDS,
     ]
     .into_iter()

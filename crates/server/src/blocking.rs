@@ -162,7 +162,7 @@ impl Blocking {
         let waiter = Arc::new(Waiter {
             client: Arc::clone(client),
             entry,
-            frame: args.frame().to_owned(),
+            frame: resolved(args, &wait.resolved),
             db,
             proto,
             on_timeout: wait.on_timeout,
@@ -317,11 +317,11 @@ pub fn serve_ready(w: &mut Worker) {
             let Run::Data(handler) = waiter.entry.run else {
                 continue;
             };
-            match kind_at(&mut locked, &key) {
-                None => break,
-                // A value of another type under the name does not end the wait.
-                Some(kind) if Some(kind) != awaited_kind(waiter.entry) => continue,
-                Some(_) => {}
+            // Neither a key's end nor a value of another type under the name ends the wait, but for a member of a group,
+            // who is told that the group has gone.
+            let kind = kind_at(&mut locked, &key);
+            if !needs_key(waiter.entry) && (kind.is_none() || kind != awaited_kind(waiter.entry)) {
+                continue;
             }
             let caller = Caller {
                 db: waiter.db,
@@ -350,6 +350,23 @@ pub fn serve_ready(w: &mut Worker) {
     execute::after_unlock(w);
 }
 
+/// The arguments, with those in their places that have been found out.
+fn resolved(args: Args<'_>, resolved: &[(usize, Box<[u8]>)]) -> OwnedFrame {
+    if resolved.is_empty() {
+        return args.frame().to_owned();
+    }
+    let words = args.from(0).enumerate().map(|(i, word)| {
+        let found = resolved.iter().find(|(at, _)| *at == i);
+        found.map_or(word, |(_, word)| word)
+    });
+    OwnedFrame::from_args(words)
+}
+
+/// A command that fails once its key is gone, and does not wait for another one.
+fn needs_key(entry: &Entry) -> bool {
+    entry.spec.name == "xreadgroup"
+}
+
 /// Type of the value at a key; its shard is locked.
 fn kind_at(locked: &mut Locked<'_>, (db, key): &Key) -> Option<Kind> {
     let keyspace = locked.keyspace();
@@ -363,6 +380,7 @@ fn awaited_kind(entry: &Entry) -> Option<Kind> {
     match entry.spec.group {
         Group::List => Some(Kind::List),
         Group::SortedSet => Some(Kind::Zset),
+        Group::Stream => Some(Kind::Stream),
         _ => None,
     }
 }

@@ -862,6 +862,16 @@ impl<T: Collection> Edit<'_, T> {
         self.record(Some(second), changes.max(1));
     }
 
+    /// The value was changed by `changes` steps for which there is no event, or none that was not noted already.
+    pub fn finish_quietly(mut self, changes: u64) {
+        self.record(None, changes.max(1));
+    }
+
+    /// Notes an event before the change is finished.
+    pub fn note(&mut self, event: Event) {
+        self.effects.event(self.db, event, self.key);
+    }
+
     /// Clients that wait for the key are to look at it once more, although it is not new.
     pub fn wake(&mut self) {
         if !self.new && self.shard.is_awaited(self.db, self.key) {

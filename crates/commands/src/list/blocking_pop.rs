@@ -74,6 +74,7 @@ fn blocking_pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End) -> CmdResult {
             keys,
             timeout_ms,
             on_timeout: TimeoutReply::NullArray,
+            resolved: Vec::new(),
         }));
     }
     ctx.reply.null_array();

@@ -172,6 +172,7 @@ fn wait_for_source(ctx: &mut Ctx<'_, '_>, timeout_ms: Option<u64>) -> CmdResult 
             keys: 1..2,
             timeout_ms,
             on_timeout: TimeoutReply::NullArray,
+            resolved: Vec::new(),
         }));
     }
     ctx.done_null()

@@ -145,6 +145,7 @@ fn blmovem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             keys: 1..2,
             timeout_ms,
             on_timeout: TimeoutReply::NullArray,
+            resolved: Vec::new(),
         }));
     }
     ctx.reply.null_array();

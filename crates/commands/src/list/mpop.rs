@@ -77,6 +77,7 @@ fn blmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             keys: what.keys,
             timeout_ms,
             on_timeout: TimeoutReply::NullArray,
+            resolved: Vec::new(),
         }));
     }
     ctx.reply.null_array();

@@ -258,6 +258,7 @@ fn wait(ctx: &mut Ctx<'_, '_>, keys: Range<usize>, timeout_ms: Option<u64>) -> O
             keys,
             timeout_ms,
             on_timeout: TimeoutReply::NullArray,
+            resolved: Vec::new(),
         });
     }
     ctx.reply.null_array();

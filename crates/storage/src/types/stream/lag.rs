@@ -47,7 +47,8 @@ impl Stream {
     }
 
     /// How many entries a group has not been given yet; None if that cannot be told.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// Negative if the group was told that it has read more than there ever was.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
         let added = self.0.entries_added;
         if added == 0 {
             return Some(0);
@@ -56,12 +57,13 @@ impl Stream {
             Some(read) if !self.has_holes_from(group.last_id) => read,
             Some(_) | None => self.entries_read_at(group.last_id)?,
         };
-        Some(added.saturating_sub(read))
+        Some(added.wrapping_sub(read) as i64)
     }
 
-    /// The number of entries that a group has read once it has been given the entry `id`, the next one after its last.
-    pub fn entries_read_after(&self, group: &Group, id: StreamId) -> Option<u64> {
-        match group.entries_read {
+    /// The number of entries that a group has read that had read `read` of them and was then given the entry `id`, the
+    /// next one after its last.
+    pub fn entries_read_after(&self, read: Option<u64>, id: StreamId) -> Option<u64> {
+        match read {
             Some(read) if !self.has_holes_from(id) => read.checked_add(1),
             Some(_) | None if self.0.entries_added > 0 => self.entries_read_at(id),
             unknown => unknown,
