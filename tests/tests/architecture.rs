@@ -13,6 +13,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["holdfast-storage", "holdfast-resp", "holdfast-rdb"],
     ),
     ("holdfast-cluster", &[]),
+    (
+        "holdfast-acl",
+        &["holdfast-resp", "holdfast-storage", "holdfast-commands"],
+    ),
     ("holdfast-scripting", &["holdfast-resp"]),
     (
         "holdfast-commands",
@@ -25,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "holdfast-storage",
             "holdfast-rdb",
             "holdfast-commands",
+            "holdfast-acl",
             "holdfast-scripting",
             "holdfast-persistence",
             "holdfast-replication",
