@@ -21,6 +21,7 @@ use holdfast_storage::value::Kind;
 use parking_lot::Mutex;
 
 use crate::acks::{self, Acks, Need};
+use crate::acl;
 use crate::client::{Client, flag};
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, Run};
@@ -321,6 +322,13 @@ pub fn serve_ready(w: &mut Worker) {
             // who is told that the group has gone.
             let kind = kind_at(&mut locked, &key);
             if !needs_key(waiter.entry) && (kind.is_none() || kind != awaited_kind(waiter.entry)) {
+                continue;
+            }
+            if let Err(text) = acl::permit_waiter(w, &waiter.client, waiter.entry, &frame) {
+                w.count_error(text.as_bytes());
+                let mut refusal = Reply::new(Vec::new(), waiter.proto);
+                refusal.error(&text);
+                server.blocking.answer(&mut locked, &waiter, refusal.as_bytes());
                 continue;
             }
             let caller = Caller {

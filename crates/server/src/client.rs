@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::sync::{Arc, Weak};
 
 use futures_util::task::AtomicWaker;
+use holdfast_acl::Account;
 use holdfast_storage::keyspace::WatchFlag;
 use parking_lot::{Mutex, RwLock};
 
@@ -118,6 +119,7 @@ pub struct Client {
     pub created_ms: i64,
     /// Texts.
     pub names: Mutex<Names>,
+    account: Mutex<Option<Arc<Account>>>,
     /// Bits of [`flag`].
     pub flags: AtomicU32,
     /// Bits of [`capability`].
@@ -188,6 +190,7 @@ impl Client {
                 user: "default".into(),
                 ..Names::default()
             }),
+            account: Mutex::new(None),
             flags: AtomicU32::new(if unix { flag::UNIX } else { 0 }),
             capabilities: AtomicU32::new(0),
             db: AtomicU32::new(0),
@@ -217,6 +220,17 @@ impl Client {
             mail_limit: AtomicUsize::new(usize::MAX),
             end: AtomicU32::new(0),
         }
+    }
+
+    /// The user that it is logged in as; none before its session begins.
+    pub fn account(&self) -> Option<Arc<Account>> {
+        self.account.lock().clone()
+    }
+
+    /// Notes the user.
+    pub fn set_account(&self, account: Arc<Account>) {
+        self.names.lock().user = String::from_utf8_lossy(account.name()).into_owned();
+        *self.account.lock() = Some(account);
     }
 
     /// Sets or clears bits of [`flag`].

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acks;
+pub mod acl;
 pub mod blocking;
 pub mod client;
 pub mod client_memory;

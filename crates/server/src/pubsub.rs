@@ -187,6 +187,16 @@ impl PubSub {
         self.sharded.names(pattern)
     }
 
+    /// True if a client listens to a channel or (the second argument) pattern that `may_listen` refuses.
+    pub fn listens_beyond(&self, client: u64, may_listen: impl Fn(&[u8], bool) -> bool) -> bool {
+        let beyond = |map: &RwLock<HashMap<Box<[u8]>, Listeners>>, is_pattern| {
+            map.read()
+                .iter()
+                .any(|(name, listeners)| listeners.contains_key(&client) && !may_listen(name, is_pattern))
+        };
+        beyond(&self.channels, false) || beyond(&self.patterns, true)
+    }
+
     /// Number of listeners of a channel.
     pub fn listeners(&self, channel: &[u8]) -> usize {
         self.channels.listeners(channel)

@@ -22,6 +22,7 @@ use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
+use crate::acl::Acl;
 use crate::blocking::Blocking;
 use crate::client::{Client, ClientClass, Clients, flag};
 use crate::client_memory::ClientMemory;
@@ -83,6 +84,8 @@ pub struct Server {
     pub blocking: Blocking,
     /// How far others have followed the log.
     pub acks: Arc<Acks>,
+    /// The users.
+    pub acl: Acl,
     /// The counters.
     pub stats: Stats,
     /// Logs and watchers of commands.
@@ -138,6 +141,7 @@ impl Server {
             tracking: Tracking::default(),
             blocking: Blocking::default(),
             acks: Arc::default(),
+            acl: Acl::new(&config),
             stats: Stats::new(threads + EXTRA_ROWS),
             observe: Observe::default(),
             reclaim,
@@ -269,23 +273,11 @@ impl Server {
         }
     }
 
-    /// True if clients must authenticate.
-    pub fn needs_password(&self) -> bool {
-        !self.config.text(Param::Requirepass).is_empty()
-    }
-
-    /// True if this is the password.
-    pub fn password_is(&self, given: &[u8]) -> bool {
-        use sha2::{Digest, Sha256};
-        // Digests are compared, so the time does not depend on where the texts differ.
-        Sha256::digest(given) == Sha256::digest(&*self.config.text(Param::Requirepass))
-    }
-
     /// True for commands that the configuration forbids (`enable-debug-command`).
     pub fn is_protected(&self, entry: &Entry, client: &Client) -> bool {
-        let guard = match entry.spec.name.split('|').next() {
-            Some("debug") => Param::EnableDebugCommand,
-            Some("module") => Param::EnableModuleCommand,
+        let guard = match entry.spec.name {
+            "module|load" | "module|loadex" | "module|unload" => Param::EnableModuleCommand,
+            name if name.split('|').next() == Some("debug") => Param::EnableDebugCommand,
             _ => return false,
         };
         match Guard::from_code(self.config.int(guard)) {

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use holdfast_acl::{Account, Login};
 use holdfast_commands::args::Args;
 use holdfast_commands::spec::Flags;
 use holdfast_resp::{CommandDecoder, DecodeScratch, Frame, OwnedFrame, Proto, ProtocolError};
 use holdfast_storage::keyspace::{KeyHash, WatchFlag};
 use smallvec::SmallVec;
 
+use crate::acl::{self, Origin};
 use crate::blocking::{self, Blocked, Waiter};
 use crate::client::{Client, flag};
 use crate::commands::{Call, ServerError};
@@ -102,8 +104,10 @@ pub struct Session {
     pub db: u32,
     /// Protocol version.
     pub proto: Proto,
-    /// The password has been given, or none is asked for.
+    /// The password has been given, or none was asked for.
     pub authenticated: bool,
+    /// The user.
+    pub login: Login,
     /// Inside MULTI.
     pub multi: Option<Multi>,
     /// WATCH.
@@ -127,14 +131,16 @@ pub struct Session {
 impl Session {
     /// A new connection's state.
     pub fn new(server: Arc<Server>, client: Arc<Client>) -> Self {
-        let authenticated = !server.needs_password();
+        let default = Arc::clone(server.acl.users.default_account());
+        client.set_account(Arc::clone(&default));
         Self {
+            authenticated: server.acl.users.default_is_open(),
+            login: Login::new(default),
             server,
             client,
             decoder: CommandDecoder::new(),
             db: 0,
             proto: Proto::Resp2,
-            authenticated,
             multi: None,
             watching: Watching::default(),
             replies: Replies::On,
@@ -171,8 +177,8 @@ impl Session {
         let mut decoder = std::mem::take(&mut self.decoder);
         let mut scratch = std::mem::take(&mut w.scratch);
         let flow = loop {
-            w.decode_limits.authenticated = self.authenticated;
-            let ahead = if self.authenticated {
+            w.decode_limits.authenticated = !self.must_log_in();
+            let ahead = if w.decode_limits.authenticated {
                 decoder.batch(input, &mut scratch, &w.decode_limits, LOOK_AHEAD)
             } else {
                 0
@@ -316,11 +322,16 @@ impl Session {
             let text = format!("ERR wrong number of arguments for '{}' command", entry.spec.name);
             return self.refuse(entry, w, &text);
         }
-        if !self.authenticated && !entry.is(Flags::NO_AUTH) {
-            return self.refuse(entry, w, "NOAUTH Authentication required.");
-        }
         if self.server.is_protected(entry, &self.client) {
             return self.refuse(entry, w, &protected_text(entry));
+        }
+        if self.must_log_in() && !entry.is(Flags::NO_AUTH) {
+            return self.refuse(entry, w, "NOAUTH Authentication required.");
+        }
+        if !self.is_unrestricted()
+            && let Err(text) = acl::permit(self, w, entry, &frame, Origin::Client)
+        {
+            return self.refuse(entry, w, &text);
         }
         if w.maxmemory > 0 && !self.server.make_room(w) && self.needs_memory(entry) {
             return self.refuse(
@@ -469,6 +480,39 @@ impl Session {
         if !w.effects.ready.is_empty() {
             blocking::serve_ready(w);
         }
+    }
+
+    /// True while the connection has to say who it is.
+    #[inline]
+    pub fn must_log_in(&self) -> bool {
+        !self.authenticated && !self.server.acl.users.default_is_open()
+    }
+
+    /// True if nothing is forbidden to the user. If not, every command goes through [`acl::permit`] before it runs.
+    #[inline]
+    pub fn is_unrestricted(&self) -> bool {
+        self.login.account().is_unrestricted()
+    }
+
+    /// Goes on as this user. False: it has been removed meanwhile.
+    pub fn log_in(&mut self, account: Arc<Account>) -> bool {
+        self.client.set_account(Arc::clone(&account));
+        // Whoever removes the user marks it before looking for its clients: one of the two sees the other.
+        if account.is_gone() {
+            self.client.set_account(Arc::clone(self.login.account()));
+            return false;
+        }
+        self.login = Login::new(account);
+        self.authenticated = true;
+        true
+    }
+
+    /// Goes back to being nobody in particular.
+    pub fn log_out(&mut self) {
+        let default = Arc::clone(self.server.acl.users.default_account());
+        self.client.set_account(Arc::clone(&default));
+        self.login = Login::new(default);
+        self.authenticated = self.server.acl.users.default_is_open();
     }
 
     /// Answers with an error; inside MULTI, EXEC will refuse.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, LogLevel, Param};
 use crate::net::listener::{self, WorkerHandle};
 use crate::server::{REDIS_VERSION, RebindReply, Server, VERSION};
-use crate::{cron, logging, memory, reclaim};
+use crate::{acl, cron, logging, memory, reclaim};
 
 /// Descriptors beside those of clients: listeners, files, runtimes.
 const RESERVED_FILES: u64 = 32;
@@ -42,6 +42,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let pidfile = pidfile(&config);
     let threads = config.int(Param::IoThreads).max(1) as usize;
     let (server, garbage) = Server::new(config, threads);
+    acl::load_at_start(&server).map_err(anyhow::Error::msg)?;
 
     let tcp = listener::bind_tcp(&server).inspect_err(|e| failed(&server, e))?;
     let unix = listener::bind_unix(&server).inspect_err(|e| failed(&server, e))?;

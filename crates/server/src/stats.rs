@@ -64,8 +64,14 @@ counters! {
     writes,
     /// Changes of data.
     dirty,
-    /// ACL or password failures.
+    /// Wrong names and passwords.
     auth_failures,
+    /// Commands that the user may not run.
+    acl_denied_commands,
+    /// Commands on keys that the user may not use.
+    acl_denied_keys,
+    /// Commands on channels that the user may not use.
+    acl_denied_channels,
     /// Objects freed in the background.
     lazyfreed,
     /// Batches of commands executed.

@@ -8,6 +8,7 @@ use holdfast_commands::spec::{Arg, Deprecated, Group, Spec};
 use holdfast_resp::{Proto, parse_i64};
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::acl;
 use crate::client::flag;
 use crate::registry::Run;
 use crate::server::{REDIS_VERSION, VERSION};
@@ -98,20 +99,32 @@ const QUIT: ServerCommand = ServerCommand {
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
-/// Checks a name and password and marks the session. There is one user, `default`.
-fn authenticate(call: &mut Call<'_, '_>, user: &[u8], password: &[u8]) -> Result<(), ServerError> {
-    let server = &call.session.server;
-    if user != b"default" || (server.needs_password() && !server.password_is(password)) {
-        call.w.counters.auth_failures += 1;
-        return Err(ServerError::new(WRONG_PASSWORD));
+/// Checks a name and password and makes the session that user's. `command`: AUTH or HELLO as it was written.
+fn authenticate(
+    call: &mut Call<'_, '_>,
+    command: &[u8],
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), ServerError> {
+    let account = call.session.server.acl.users.authenticate(user, password);
+    if account.is_some_and(|account| call.session.log_in(account)) {
+        return Ok(());
     }
-    call.session.authenticated = true;
-    Ok(())
+    acl::note_wrong_password(call.session, call.w, command, user);
+    Err(ServerError::new(WRONG_PASSWORD))
 }
 
 fn auth(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let (user, password) = match args.len() {
-        2 if !call.session.server.needs_password() => {
+        2 if call
+            .session
+            .server
+            .acl
+            .users
+            .default_account()
+            .user()
+            .needs_no_password() =>
+        {
             return Err(ServerError::new(
                 "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
             ));
@@ -120,7 +133,7 @@ fn auth(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         3 => (args.get(1), args.get(2)),
         _ => return Err(ServerError::new("ERR syntax error")),
     };
-    authenticate(call, user, password)?;
+    authenticate(call, args.get(0), user, password)?;
     call.ok()
 }
 
@@ -155,9 +168,9 @@ fn hello(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         }
     }
     if let Some((user, password)) = login {
-        authenticate(call, user, password)?;
+        authenticate(call, args.get(0), user, password)?;
     }
-    if !call.session.authenticated {
+    if call.session.must_log_in() {
         return Err(ServerError::new(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
@@ -221,7 +234,7 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
         .client
         .set_flag(flag::NO_EVICT | flag::NO_TOUCH | flag::IMPORT_SOURCE, false);
     session.client.capabilities.store(0, Ordering::Relaxed);
-    session.authenticated = !session.server.needs_password();
+    session.log_out();
     session.replies = Replies::On;
     call.deliver_mail(call.w.reply.len());
     set_proto(call, Proto::Resp2);

@@ -201,7 +201,7 @@ fn wanted<'a>(server: &Server, field: Field, word: &'a [u8]) -> Result<Wanted<'a
     match field {
         Field::Type => class(word).map(Wanted::Class),
         Field::User => {
-            if word != b"default" {
+            if server.acl.users.get(word).is_none() {
                 return Err(ServerError(format!("ERR No such user '{}'", text())));
             }
             Ok(Wanted::Text(word))
@@ -285,7 +285,7 @@ impl Test<'_> {
         let contains_all = |have: &str| text.iter().all(|c| have.as_bytes().contains(c));
         let names = || client.names.lock();
         match self.field {
-            Field::User => names().user.as_bytes() == text,
+            Field::User => client.account().is_some_and(|account| account.name() == text),
             Field::Name => names().name.as_bytes() == text,
             Field::LibName => names().lib_name.as_bytes() == text,
             Field::LibVer => names().lib_ver.as_bytes() == text,

@@ -96,6 +96,14 @@ fn list(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     Ok(Flow::Continue)
 }
 
+/// A client's line, without its end.
+pub(crate) fn line(client: &Client, now_ms: i64) -> String {
+    let mut text = String::new();
+    row(&mut text, client, now_ms);
+    text.truncate(text.trim_end().len());
+    text
+}
+
 /// Appends a client's line. Connections share their worker's buffers, so those of an idle one are 0.
 fn row(text: &mut String, client: &Client, now_ms: i64) {
     let seconds = |since_ms: i64| (now_ms - since_ms).max(0) / 1000;

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use holdfast_acl::Account;
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
 
 use super::{Call, ServerCommand, ServerError, ServerResult, help};
-use crate::config::{LogLevel, Param};
+use crate::config::{LogLevel, Param, UserLine};
 use crate::logging;
 use crate::registry::Run;
 use crate::server::Server;
@@ -196,15 +197,28 @@ fn apply(server: &Server, param: Param) {
             server.client_memory.set_limit(setting, maxmemory as u64);
             server.client_memory.note_all(&server.clients);
         }
+        Param::Requirepass => server.acl.apply_requirepass(&server.config),
+        Param::AcllogMaxLen => {
+            let most = usize::try_from(server.config.int(param)).unwrap_or(0);
+            server.acl.log.lock().trim(most);
+        }
         _ => {} // read where it is used
     }
 }
 
 fn rewrite(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
-    call.session
-        .server
+    let server = &call.session.server;
+    // Users that have a file of their own stay there.
+    let users: Option<Vec<UserLine>> = server.config.aclfile().is_none().then(|| {
+        let line = |account: &Arc<Account>| UserLine {
+            name: account.name().to_vec(),
+            rules: account.user().text(),
+        };
+        server.acl.users.all().iter().map(line).collect()
+    });
+    server
         .config
-        .rewrite(None)
+        .rewrite(users.as_deref())
         .map_err(ServerError::new)?;
     tracing::info!("CONFIG REWRITE executed with success.");
     call.ok()

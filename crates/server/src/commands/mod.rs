@@ -1,6 +1,7 @@
 //! The server's own commands: those that need the session, the configuration or the process. Data commands are in the
 //! commands crate.
 
+mod acl;
 mod auth;
 mod client;
 mod client_filter;
@@ -29,6 +30,7 @@ mod wait;
 use std::fmt::Display;
 use std::sync::Arc;
 
+pub(crate) use client_list::line as client_line;
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::spec::{Flags, Spec};
@@ -140,6 +142,7 @@ impl Call<'_, '_> {
 /// Every command of the server, by family.
 pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
     [
+        acl::COMMANDS,
         auth::COMMANDS,
         client::COMMANDS,
         client_kill::COMMANDS,

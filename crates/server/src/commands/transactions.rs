@@ -12,6 +12,7 @@ use holdfast_commands::spec::{Arg, Group, KeySpec, Spec};
 use holdfast_storage::keyspace::ShardSet;
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::acl::{self, Origin};
 use crate::client::flag;
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, KeyPlan, Run};
@@ -157,6 +158,13 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
             for (entry, owned) in &multi.queue {
                 let Some(frame) = owned.frame() else { continue };
                 let args = Args::new(frame);
+                if !call.session.is_unrestricted()
+                    && let Err(text) = acl::permit(call.session, call.w, entry, &frame, Origin::Exec)
+                {
+                    call.w.reply.error(&text);
+                    call.w.count_error(text.as_bytes());
+                    continue;
+                }
                 match entry.run {
                     Run::Data(handler) => {
                         let caller = Caller {

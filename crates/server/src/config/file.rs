@@ -14,6 +14,7 @@ use super::params::{DROPPED, Param};
 use super::row::Kind;
 use super::set::split_argument;
 use super::value::{self, Value};
+use crate::acl;
 
 /// Files within files, at most.
 const MAX_DEPTH: usize = 16;
@@ -218,12 +219,27 @@ impl Settings {
                 Param::Include => self.include(&args[0]),
                 Param::Loadmodule => Err(Fault::line("Holdfast has no modules: remove this line to start")),
                 _ => {
+                    if param == Param::User {
+                        self.check_user(args)?;
+                    }
                     self.lines.push((param, args.to_vec()));
                     Ok(())
                 }
             };
         }
         self.assign(param, args)
+    }
+
+    /// A user's rules are checked at once, so that the error names the line.
+    fn check_user(&self, words: &[Vec<u8>]) -> Result<(), Fault> {
+        let is_known = |(param, known): &(Param, Vec<Vec<u8>>)| *param == Param::User && known[0] == words[0];
+        if self.lines.iter().any(is_known) {
+            let name = String::from_utf8_lossy(&words[0]);
+            return Err(Fault::Line(format!(
+                "Error in user declaration '{name}': Duplicate user found. A user can only be defined once in config files"
+            )));
+        }
+        acl::check_declaration(words).map_err(Fault::Line)
     }
 
     fn assign(&mut self, param: Param, args: &[Vec<u8>]) -> Result<(), Fault> {

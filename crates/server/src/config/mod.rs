@@ -47,6 +47,7 @@ pub use command_line::{Invocation, help_text, parse_command_line, version_line};
 pub use composite::{ClientClass, OutputLimit, SavePoint, events};
 pub use file::{LoadError, Settings};
 pub use params::{PARAMS, Param};
+pub(crate) use rewrite::replace_file;
 pub use rewrite::{RewriteError, UserLine};
 pub use row::{Choice, Kind, Mutability, Row, Rule, Status};
 pub use sample::sample_conf;

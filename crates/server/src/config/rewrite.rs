@@ -294,7 +294,7 @@ impl Line {
 
 /// Writes a file so that either the old or the new text is there after a crash: a temporary file beside it, flushed,
 /// renamed over it, and the directory flushed. A link is followed, and the permissions are kept.
-fn replace_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let dir = path.parent().unwrap_or(Path::new("/"));
     let permissions = match std::fs::metadata(&path) {
@@ -449,7 +449,8 @@ mod tests {
     #[test]
     fn users_are_brought_up_to_date() {
         let old = "user alice on\nhz 10\nuser bob off\nuser alice off\n";
-        let config = config(old);
+        // The second line for alice has come into the file since the start.
+        let config = config("user alice on\nhz 10\nuser bob off\n");
         let users =
             [("default", "on nopass ~* &* +@all"), ("alice", "on  ~a\"b")].map(|(name, rules)| UserLine {
                 name: name.into(),

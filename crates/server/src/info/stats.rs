@@ -104,9 +104,13 @@ pub(super) const ROWS: &[Row] = &[
         s.totals.output_limit_disconnections.to_string()
     }),
     ("acl_access_denied_auth", |s| s.totals.auth_failures.to_string()),
-    ("acl_access_denied_cmd", |_| zero()),
-    ("acl_access_denied_key", |_| zero()),
-    ("acl_access_denied_channel", |_| zero()),
+    ("acl_access_denied_cmd", |s| {
+        s.totals.acl_denied_commands.to_string()
+    }),
+    ("acl_access_denied_key", |s| s.totals.acl_denied_keys.to_string()),
+    ("acl_access_denied_channel", |s| {
+        s.totals.acl_denied_channels.to_string()
+    }),
 ];
 
 /// Commands that run others are left out: those others are counted.

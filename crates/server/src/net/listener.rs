@@ -289,7 +289,7 @@ fn admit_tcp(
         refuse(server, SockRef::from(&stream), TOO_MANY);
         return Ok(());
     }
-    if server.config.flag(Param::ProtectedMode) && !server.needs_password() && !is_loopback(&peer) {
+    if server.config.flag(Param::ProtectedMode) && server.acl.users.default_is_open() && !is_loopback(&peer) {
         refuse(server, SockRef::from(&stream), PROTECTED);
         return Ok(());
     }
