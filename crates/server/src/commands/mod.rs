@@ -20,6 +20,7 @@ mod latency;
 mod latency_report;
 mod memory;
 mod monitor;
+mod module;
 mod process;
 mod pubsub;
 mod pubsub_sharded;
@@ -161,6 +162,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         latency::COMMANDS,
         memory::COMMANDS,
         monitor::COMMANDS,
+        module::COMMANDS,
         process::COMMANDS,
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
