@@ -189,12 +189,13 @@ impl PubSub {
 
     /// True if a client listens to a channel or (the second argument) pattern that `may_listen` refuses.
     pub fn listens_beyond(&self, client: u64, may_listen: impl Fn(&[u8], bool) -> bool) -> bool {
-        let beyond = |map: &RwLock<HashMap<Box<[u8]>, Listeners>>, is_pattern| {
-            map.read()
+        let beyond = |names: &ByName, is_pattern| {
+            names
                 .iter()
                 .any(|(name, listeners)| listeners.contains_key(&client) && !may_listen(name, is_pattern))
         };
-        beyond(&self.channels, false) || beyond(&self.patterns, true)
+        let parts = self.channels.parts.iter().chain(&self.sharded.parts);
+        parts.into_iter().any(|part| beyond(&part.lock(), false)) || beyond(&self.patterns.read(), true)
     }
 
     /// Number of listeners of a channel.
