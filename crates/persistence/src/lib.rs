@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod encryption;
+pub mod fs;
 
 /// What `appendfsync` may say: when the append-only file is forced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
