@@ -191,6 +191,34 @@ impl Blocking {
         waiter
     }
 
+    /// A client waits for a job that is done elsewhere, which ends the wait with [`unblock`]; CLIENT UNBLOCK does not.
+    pub fn enter_job(
+        &self,
+        client: &Arc<Client>,
+        entry: &'static Entry,
+        db: u32,
+        proto: Proto,
+        muted: bool,
+    ) -> Arc<Waiter> {
+        self.clients.fetch_add(1, Ordering::Relaxed);
+        client.set_flag(flag::BLOCKED, true);
+        Arc::new(Waiter {
+            client: Arc::clone(client),
+            entry,
+            frame: OwnedFrame::from_args([entry.spec.name.as_bytes()]),
+            db,
+            proto,
+            on_timeout: TimeoutReply::Null,
+            muted,
+            need: None,
+            acks: None,
+            keys: Vec::new(),
+            key_arguments: 0..0,
+            shards: ShardSet::none(),
+            done: AtomicBool::new(false),
+        })
+    }
+
     /// Has a client wait for acknowledgements (WAIT, WAITAOF).
     pub fn enter_for_acks(
         &self,

@@ -8,7 +8,7 @@ use holdfast_commands::ctx::{Ctx, Handler, Outcome, Wait};
 use holdfast_commands::key_positions::{KeyRefs, find_keys, needs_all_shards};
 use holdfast_commands::spec::{Flags, KeyFlags};
 use holdfast_replication::Record;
-use holdfast_resp::{Frame, encode_command};
+use holdfast_resp::{Frame, OwnedFrame, encode_command};
 use holdfast_storage::data::{Data, OnExpired};
 use holdfast_storage::effects::Gone;
 use holdfast_storage::keyspace::{KeyHash, Keyspace, Locked, ShardSet};
@@ -185,7 +185,7 @@ fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
 }
 
 /// Logs the fields and the keys that went away by themselves.
-fn log_removals(w: &mut Worker) {
+pub fn log_removals(w: &mut Worker) {
     w.counters.expired_fields += std::mem::take(&mut w.effects.expired_fields);
     for i in 0..w.effects.field_removals.len() {
         let removal = &w.effects.field_removals[i];
@@ -208,6 +208,20 @@ fn log_removals(w: &mut Worker) {
         append(w, w.effects.removals[i].db, 1);
     }
     w.effects.removals.clear();
+}
+
+/// Deletes keys of a database on behalf of a server's command, and propagates that as one DEL. Their shards are locked.
+pub fn delete_keys(w: &mut Worker, db: u32, keys: &[&[u8]], locked: &mut Locked<'_>) {
+    let mut data = Data::new(locked, db, w.now_ms, &mut w.effects, &mut w.rng);
+    let gone = keys.iter().copied().filter(|key| data.delete(key));
+    let words: Vec<&[u8]> = [&b"DEL"[..]].into_iter().chain(gone).collect();
+    let frame = OwnedFrame::from_args(words.iter().copied());
+    if let Some(frame) = frame.frame()
+        && !w.effects.is_clean()
+    {
+        w.propagation.clear();
+        propagate(w, db, Args::new(frame), words.len() > 1);
+    }
 }
 
 /// Logs what is in `log_buf`: `count` commands of one database.

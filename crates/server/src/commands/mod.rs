@@ -19,6 +19,7 @@ mod info;
 mod latency;
 mod latency_report;
 mod memory;
+mod migrate;
 mod module;
 mod monitor;
 mod process;
@@ -161,6 +162,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         info::COMMANDS,
         latency::COMMANDS,
         memory::COMMANDS,
+        migrate::COMMANDS,
         monitor::COMMANDS,
         module::COMMANDS,
         process::COMMANDS,
