@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aof;
 pub mod encryption;
 pub mod fs;
 

@@ -1,0 +1,10 @@
+//! The append-only file: a manifest that names a base and increments, and the commands in them. The layout is Redis 7's:
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/>.
+//!
+//! Must not know: the data, how commands are run.
+
+mod manifest;
+mod read;
+
+pub use manifest::{Manifest, ManifestError, Part, PartKind};
+pub use read::{AofError, AofReader, Item};
