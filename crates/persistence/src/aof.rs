@@ -3,8 +3,10 @@
 //!
 //! Must not know: the data, how commands are run.
 
+mod dir;
 mod manifest;
 mod read;
 
+pub use dir::{AofDir, AofDirError};
 pub use manifest::{Manifest, ManifestError, Part, PartKind};
 pub use read::{AofError, AofReader, Item};

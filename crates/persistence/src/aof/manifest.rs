@@ -123,6 +123,19 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The manifest of a file that was the whole of it.
+    pub(super) fn of_single_file(name: &str) -> Self {
+        Self {
+            base: Some(Part {
+                name: name.to_owned(),
+                seq: 1,
+                kind: PartKind::Base,
+            }),
+            base_seq: 1,
+            ..Self::default()
+        }
+    }
+
     /// Names the next base. The one before, and all increments up to now, become history: the caller adds a new
     /// increment before.
     pub fn next_base(&mut self, filename: &str, suffix: &str) -> Part {
