@@ -323,7 +323,8 @@ pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
 /// Removes some of a hash's fields whose time is over, unless clients are paused. True: there are more. No lock may be
 /// held.
 pub fn expire_fields(w: &mut Worker, db: u32, key: &[u8]) -> bool {
-    !w.server.is_paused_at(w.now_ms)
+    !w.import_mode
+        && !w.server.is_paused_at(w.now_ms)
         && remove_one(w, db, key, false, |data, key| data.expire_fields_if_due(key))
 }
 
@@ -345,6 +346,9 @@ fn remove_one(
     if free_now {
         w.effects.garbage.clear();
     }
+    // Nobody's change: a client that is not told of its own (NOLOOP) is told of this one, though its command made it.
+    let client = std::mem::replace(&mut w.client_id, 0);
     after_unlock(w);
+    w.client_id = client;
     done
 }

@@ -549,6 +549,8 @@ impl Notify {
                 b'm' => Class::KeyMiss as u16,
                 b'd' => Class::Module as u16,
                 b'n' => Class::New as u16,
+                b'o' => Class::Overwritten as u16,
+                b'c' => Class::TypeChanged as u16,
                 _ => 0,
             };
         }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 
 use crate::access::AccessPolicy;
-use crate::effects::{Effects, Event, Garbage, Gone, Removal};
+use crate::effects::{Class, Effects, Event, Garbage, Gone, Removal};
 use crate::encoding::entry::{Entry, INLINE_MAX};
 use crate::encoding::table::Pos;
 use crate::keyspace::{Db, KeyHash, Keyspace, Locked, Shard};
@@ -577,6 +577,10 @@ impl<'a, 'k> Data<'a, 'k> {
                 if let Some(old) = old {
                     discard(self.effects, old);
                 }
+                // A string that is replaced because it has been counted up or lengthened is still the same value.
+                if event.0 != Class::String || event == Event::SET {
+                    self.effects.overwritten(db, key, changed_kind);
+                }
             }
             None => {
                 let at = match expiry {
@@ -672,7 +676,9 @@ impl<'a, 'k> Data<'a, 'k> {
     /// Puts a value under a key of any database, replacing what was there; the caller records the change with
     /// [`Data::changed`].
     pub fn put(&mut self, db: u32, key: &[u8], value: Value, expire_at_ms: Option<i64>) {
+        let mut old_kind = None;
         if let Some((s, pos)) = self.find_in(db, key) {
+            old_kind = Some(self.locked.shard(s).dbs[db as usize].table.get(pos).kind());
             let old = self.remove_at(db, s, pos, key).0;
             discard(self.effects, old);
         }
@@ -682,7 +688,11 @@ impl<'a, 'k> Data<'a, 'k> {
         {
             origin.cut.moved(origin.id, db, key);
         }
-        self.insert_entry(db, key, value, expire_at_ms);
+        let (s, pos) = self.insert_entry(db, key, value, expire_at_ms);
+        if let Some(old_kind) = old_kind {
+            let kind = self.locked.shard(s).dbs[db as usize].table.get(pos).kind();
+            self.effects.overwritten(db, key, kind != old_kind);
+        }
         self.announce_new(db, key);
     }
 

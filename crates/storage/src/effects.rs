@@ -22,6 +22,8 @@ pub enum Class {
     KeyMiss = 1 << 9,
     Module = 1 << 10,
     New = 1 << 11,
+    Overwritten = 1 << 12,
+    TypeChanged = 1 << 13,
 }
 
 /// A named change, e.g. `Event(Class::List, "lpush")`; the names are Redis's.
@@ -43,6 +45,10 @@ impl Event {
     pub const SET: Self = Self(Class::String, "set");
     /// A key is new.
     pub const NEW: Self = Self(Class::New, "new");
+    /// A key that was there has been given another value as a whole.
+    pub const OVERWRITTEN: Self = Self(Class::Overwritten, "overwritten");
+    /// And that one is of another type.
+    pub const TYPE_CHANGED: Self = Self(Class::TypeChanged, "type_changed");
     /// A key was looked up and is not there.
     pub const KEYMISS: Self = Self(Class::KeyMiss, "keymiss");
 }
@@ -165,6 +171,14 @@ impl Effects {
     /// True if nothing happened to the data.
     pub fn is_clean(&self) -> bool {
         self.dirty == 0 && self.removals.is_empty() && self.field_removals.is_empty()
+    }
+
+    /// Records that a key's value has been replaced by another one.
+    pub fn overwritten(&mut self, db: u32, key: &[u8], changed_kind: bool) {
+        self.event(db, Event::OVERWRITTEN, key);
+        if changed_kind {
+            self.event(db, Event::TYPE_CHANGED, key);
+        }
     }
 
     /// Records an event if somebody listens.

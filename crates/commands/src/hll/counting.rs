@@ -125,7 +125,8 @@ fn pfcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
 
 fn pfmerge(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let key = args.get(1);
-    check(&mut ctx.data, key)?;
+    // The destination is one of the sources: its look-up counts as theirs do.
+    copies(&mut ctx.data, std::iter::once(key))?;
     let sources = copies(&mut ctx.data, args.from(2))?;
     let sources: Vec<&[u8]> = sources.iter().map(Vec::as_slice).collect();
     let max = ctx.limits.hll_sparse_max_bytes;

@@ -203,6 +203,10 @@ pub mod events {
     pub const MODULE: i64 = 1 << 13;
     /// New keys (n); not among "all".
     pub const NEW: i64 = 1 << 14;
+    /// Keys that are given another value as a whole (o); not among "all".
+    pub const OVERWRITTEN: i64 = 1 << 15;
+    /// Keys whose value is replaced by one of another type (c); not among "all".
+    pub const TYPE_CHANGED: i64 = 1 << 16;
     /// What A stands for.
     pub const ALL: i64 = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
 }
@@ -228,6 +232,8 @@ pub fn parse_events(word: &[u8]) -> Result<i64, ValueError> {
         b'A' => Ok(events::ALL),
         b'm' => Ok(events::KEY_MISS),
         b'n' => Ok(events::NEW),
+        b'o' => Ok(events::OVERWRITTEN),
+        b'c' => Ok(events::TYPE_CHANGED),
         letter => {
             let found = CLASSES.iter().chain(&CHANNELS).find(|(known, _)| known == letter);
             found.map(|&(_, bit)| bit).ok_or(ValueError::BadEventClass)
@@ -265,6 +271,11 @@ pub fn print_events(bits: i64) -> String {
     }
     if all && bits & events::NEW != 0 {
         text.push('n');
+    }
+    for (letter, bit) in [('o', events::OVERWRITTEN), ('c', events::TYPE_CHANGED)] {
+        if bits & bit != 0 {
+            text.push(letter);
+        }
     }
     text
 }

@@ -203,3 +203,60 @@ fn all_of_cluster_is_switched_off() {
         );
     }
 }
+
+/// The events that a command causes: `event key` for each.
+fn events(desk: &mut Desk, listener: &mut Session, s: &mut Session, line: &str) -> Vec<String> {
+    desk.run(s, line);
+    let mail = desk.run(listener, "");
+    let words: Vec<&str> = mail
+        .split(' ')
+        .filter(|word| !word.starts_with(['$', '*']))
+        .collect();
+    let messages = words.chunks_exact(4);
+    messages
+        .map(|m| format!("{} {}", m[2].rsplit(':').next().unwrap_or_default(), m[3]))
+        .collect()
+}
+
+#[test]
+fn values_that_replace_others_are_told_of_where_asked_for() {
+    let mut desk = Desk::new();
+    let (mut s, mut listener) = (desk.session(), desk.session());
+    desk.run(&mut s, "CONFIG SET notify-keyspace-events Eoc$");
+    assert!(
+        desk.run(&mut s, "CONFIG GET notify-keyspace-events")
+            .ends_with("$4 $Eoc ")
+    );
+    desk.run(&mut listener, "PSUBSCRIBE __keyevent@*");
+    for (line, expected) in [
+        ("SET k v", &["set k"][..]),
+        ("SET k w", &["overwritten k", "set k"]),
+        ("SET k w KEEPTTL", &["overwritten k", "set k"]),
+        ("GETSET k x", &["overwritten k", "set k"]),
+        ("APPEND k y", &["append k"]),
+        ("SETRANGE k 0 z", &["setrange k"]),
+        ("SADD s a", &[]),
+        ("SET s v", &["overwritten s", "type_changed s", "set s"]),
+        ("SET n 1", &["set n"]),
+        ("INCR n", &["incrby n"]),
+        ("INCRBYFLOAT n 1.5", &["incrbyfloat n"]),
+        ("SETBIT k 0 1", &["setbit k"]),
+        ("SADD t a", &[]),
+        ("SUNIONSTORE k t", &["overwritten k", "type_changed k"]),
+        ("SUNIONSTORE k t", &["overwritten k"]),
+        ("RENAME t n", &["overwritten n", "type_changed n"]),
+        ("COPY n s REPLACE", &["overwritten s", "type_changed s"]),
+        ("COPY n s", &[]),
+        ("COPY n fresh", &[]),
+        ("SADD n b", &[]),
+    ] {
+        assert_eq!(events(&mut desk, &mut listener, &mut s, line), expected, "{line}");
+    }
+    desk.run(&mut s, "CONFIG SET notify-keyspace-events EA");
+    assert_eq!(events(&mut desk, &mut listener, &mut s, "SET n 1"), ["set n"]);
+    for (given, shown) in [("KEAnoc", "AKEnoc"), ("oK", "Ko"), ("Ac", "Ac")] {
+        desk.run(&mut s, &format!("CONFIG SET notify-keyspace-events {given}"));
+        let reply = desk.run(&mut s, "CONFIG GET notify-keyspace-events");
+        assert!(reply.ends_with(&format!(" {shown} ")), "{given}: {reply}");
+    }
+}

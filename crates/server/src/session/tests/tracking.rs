@@ -90,6 +90,16 @@ fn keys_that_go_away_by_themselves_are_told() {
 }
 
 #[test]
+fn an_eviction_is_nobodys_own_change() {
+    let mut desk = Desk::new();
+    let (mut reader, _) = pair(&mut desk, "NOLOOP");
+    desk.run(&mut reader, "SET k v\nGET k");
+    desk.w.policy = Policy::AllKeysLru;
+    assert!(execute::evict(&mut desk.w, 0, b"k"));
+    assert_eq!(desk.run(&mut reader, ""), K);
+}
+
+#[test]
 fn databases_that_change_places_are_told_as_one_change_of_everything() {
     let mut desk = Desk::new();
     let (mut reader, mut writer) = pair(&mut desk, "");
