@@ -178,10 +178,19 @@ fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
             }
             Some((bytes, _)) => w.log_buf.extend_from_slice(bytes),
         }
-        if !w.log_buf.is_empty() {
+        if !w.log_buf.is_empty() && !w.unlogged {
             append(w, db, w.propagation.rewritten().map_or(1, |(_, count)| count));
         }
     }
+}
+
+/// Logs a command of the server that has changed something beside the data, as it is.
+pub fn log_call(w: &mut Worker, db: u32, args: Args<'_>) {
+    let argv: SmallVec<[&[u8]; 8]> = args.frame().iter().collect();
+    w.counters.dirty += 1;
+    w.log_buf.clear();
+    encode_command(&mut w.log_buf, &argv);
+    append(w, db, 1);
 }
 
 /// Logs the fields and the keys that went away by themselves.

@@ -26,6 +26,7 @@ pub mod observe;
 pub mod pubsub;
 pub mod reclaim;
 pub mod registry;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod startup;

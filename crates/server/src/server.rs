@@ -34,6 +34,7 @@ use crate::observe::latency::Event;
 use crate::pubsub::PubSub;
 use crate::reclaim::Reclaim;
 use crate::registry::Entry;
+use crate::scripting::Scripts;
 use crate::session::Multi;
 use crate::stats::{Counters, Stats};
 use crate::tracking::Tracking;
@@ -78,6 +79,8 @@ pub struct Server {
     pub client_memory: ClientMemory,
     /// The channels.
     pub pubsub: PubSub,
+    /// Scripts and functions.
+    pub scripts: Scripts,
     /// Client-side caching.
     pub tracking: Tracking,
     /// The clients that wait for keys.
@@ -138,6 +141,7 @@ impl Server {
             clients: Clients::default(),
             client_memory: ClientMemory::default(),
             pubsub: PubSub::default(),
+            scripts: Scripts::new(threads + EXTRA_ROWS),
             tracking: Tracking::default(),
             blocking: Blocking::default(),
             acks: Arc::default(),

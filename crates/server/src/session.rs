@@ -350,6 +350,11 @@ impl Session {
         if self.is_monitor && uses_keyspace(entry) {
             return self.refuse(entry, w, "ERR Replica can't interact with the keyspace");
         }
+        if let Some(text) = self.server.scripts.busy.text()
+            && !entry.is(Flags::ALLOW_BUSY)
+        {
+            return self.refuse(entry, w, text);
+        }
         if self.server.pauses(entry, self.multi.as_ref()) {
             return Flow::Paused(frame.to_owned());
         }
@@ -379,23 +384,26 @@ impl Session {
                     no_touch: self.client.has_flag(flag::NO_TOUCH),
                     known: None,
                 };
-                let mut locked = match entry.keys {
+                let locked = match entry.keys {
                     KeyPlan::One(i) => {
                         let hash = hash.unwrap_or_else(|| server.keyspace.hash(frame.arg(i as usize)));
                         caller.known = Some((i, hash));
                         let shard = server.keyspace.shard_of(hash.slot);
-                        server.keyspace.try_lock_one(shard).unwrap_or_else(|| {
-                            let locked = server.keyspace.lock_one(shard);
+                        server.keyspace.try_lock_one(shard).or_else(|| {
+                            let locked = server.keyspace.lock_one_unless(shard, &server.scripts.busy.flag);
                             w.meter.skip(); // waiting for others is not the command's time
                             locked
                         })
                     }
                     KeyPlan::None | KeyPlan::Specs | KeyPlan::All | KeyPlan::Roam => {
                         let shards = execute::shards_of(&server.keyspace, entry, &frame);
-                        let locked = server.keyspace.lock(&shards);
+                        let locked = server.keyspace.lock_unless(&shards, &server.scripts.busy.flag);
                         w.meter.skip();
                         locked
                     }
+                };
+                let Some(mut locked) = locked else {
+                    return self.refuse(entry, w, server.scripts.busy.text_now());
                 };
                 let wait = execute::run_locked(w, &caller, entry, handler, args, &mut locked);
                 let waiter = wait.as_ref().map(|wait| {
@@ -556,6 +564,14 @@ impl Session {
     pub fn untrack(&mut self) {
         self.server.tracking.disable(&self.client);
         self.tracks = false;
+    }
+
+    /// Chooses a database that exists.
+    pub fn select(&mut self, db: u32) {
+        if self.db != db {
+            self.db = db;
+            self.client.db.store(db, Ordering::Relaxed);
+        }
     }
 
     fn note_command(&self, id: usize) {

@@ -39,6 +39,8 @@ pub struct Worker {
     pub transaction: Option<Transaction>,
     /// Offset of the log behind what the running command wrote; 0: nothing.
     pub written_to: u64,
+    /// A script has asked that its writes be kept out of the log.
+    pub unlogged: bool,
     /// Encoded commands on their way to the log.
     pub log_buf: Vec<u8>,
     /// Id of the client whose command runs, 0: none.
@@ -108,6 +110,7 @@ impl Worker {
             propagation: Propagation::default(),
             transaction: None,
             written_to: 0,
+            unlogged: false,
             log_buf: Vec::new(),
             client_id: 0,
             tracker: None,
@@ -180,6 +183,7 @@ impl Worker {
         self.effects.clear();
         self.propagation.clear();
         self.transaction = None;
+        self.unlogged = false;
         self.tracker = None;
         self.meter.in_script = false;
         self.meter.resumed = false;

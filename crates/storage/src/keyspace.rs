@@ -1,13 +1,15 @@
 //! The shared keyspace: hash slot -> shard -> lock -> databases. Any thread may lock any shards and work on them.
 //!
 //! Order of locks: ascending shard number, all at once, by [`Keyspace::lock`]; nobody holds a shard and asks for
-//! another, so there is no deadlock. A lock is never held across an await: [`Locked`] is not Send.
+//! another, so there is no deadlock. One exception: a script that finds out too late that it needs more, see
+//! [`Locked::extend_to_all`]. A lock is never held across an await: [`Locked`] is not Send.
 //!
 //! Must not know: commands, time, effects.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
@@ -158,6 +160,21 @@ pub struct Keyspace {
     timed_hashes: AtomicIsize,
     /// The last snapshot that was begun.
     cut: Mutex<Weak<Cut>>,
+    /// Somebody holds some shards and takes the others: who waits with shards in hand gives them back.
+    extending: AtomicBool,
+    /// Held by that somebody, so that the others can wait for the end.
+    extension: Mutex<()>,
+}
+
+/// How long a wait for a lock lasts before the reasons to give up are looked at again.
+const LOOK_UP: Duration = Duration::from_millis(1);
+
+/// Why a lock was not waited for any longer.
+enum GaveUp {
+    /// The caller's own reason.
+    Asked,
+    /// Somebody extends: everything must be given back for a while.
+    Extension,
 }
 
 /// Shards to be locked.
@@ -227,6 +244,8 @@ impl Keyspace {
             contended: AtomicU64::new(0),
             timed_hashes: AtomicIsize::new(0),
             cut: Mutex::new(Weak::new()),
+            extending: AtomicBool::new(false),
+            extension: Mutex::new(()),
         }
     }
 
@@ -337,19 +356,95 @@ impl Keyspace {
 
     /// Locks several shards, in ascending order.
     pub fn lock(&self, set: &ShardSet) -> Locked<'_> {
-        let guards = match set {
-            ShardSet::All => Guards::All((0..self.shards.len()).map(|i| self.guard(i)).collect()),
-            ShardSet::Some(v) => match v.as_slice() {
-                [one] => return self.lock_one(*one),
-                several => {
-                    debug_assert!(several.is_sorted());
-                    Guards::Some(several.iter().map(|&s| (s, self.guard(s as usize))).collect())
-                }
-            },
+        self.lock_while(set, None)
+            .expect("nobody asks this wait to give up")
+    }
+
+    /// The same; None if it had to wait and `give_up` was set meanwhile.
+    pub fn lock_unless(&self, set: &ShardSet, give_up: &AtomicBool) -> Option<Locked<'_>> {
+        self.lock_while(set, Some(give_up))
+    }
+
+    /// [`Keyspace::lock_one`]; None if it had to wait and `give_up` was set meanwhile.
+    #[inline]
+    pub fn lock_one_unless(&self, shard: u16, give_up: &AtomicBool) -> Option<Locked<'_>> {
+        let guard = match self.shards[shard as usize].0.try_lock() {
+            Some(guard) => guard,
+            None => self.wait(shard as usize, false, Some(give_up)).ok()?,
         };
-        Locked {
+        Some(Locked {
             keyspace: self,
-            guards,
+            guards: Guards::One(shard, guard),
+        })
+    }
+
+    fn lock_while(&self, set: &ShardSet, give_up: Option<&AtomicBool>) -> Option<Locked<'_>> {
+        loop {
+            let taken = match set {
+                ShardSet::All => (0..self.shards.len())
+                    .map(|i| self.guard_unless(i, i > 0, give_up))
+                    .collect::<Result<Vec<_>, GaveUp>>()
+                    .map(Guards::All),
+                ShardSet::Some(v) => match v.as_slice() {
+                    [one] => self
+                        .guard_unless(*one as usize, false, give_up)
+                        .map(|g| Guards::One(*one, g)),
+                    several => {
+                        debug_assert!(several.is_sorted());
+                        let guards = several.iter().enumerate();
+                        guards
+                            .map(|(i, &s)| Ok((s, self.guard_unless(s as usize, i > 0, give_up)?)))
+                            .collect::<Result<SmallVec<_>, GaveUp>>()
+                            .map(Guards::Some)
+                    }
+                },
+            };
+            match taken {
+                Ok(guards) => {
+                    return Some(Locked {
+                        keyspace: self,
+                        guards,
+                    });
+                }
+                Err(GaveUp::Asked) => return None,
+                // Nothing has been done with what was held: to start over changes nothing.
+                Err(GaveUp::Extension) => drop(self.extension.lock()),
+            }
+        }
+    }
+
+    #[inline]
+    fn guard_unless(
+        &self,
+        shard: usize,
+        holding: bool,
+        give_up: Option<&AtomicBool>,
+    ) -> Result<MutexGuard<'_, Shard>, GaveUp> {
+        match self.shards[shard].0.try_lock() {
+            Some(guard) => Ok(guard),
+            None => self.wait(shard, holding, give_up),
+        }
+    }
+
+    #[cold]
+    fn wait(
+        &self,
+        shard: usize,
+        holding: bool,
+        give_up: Option<&AtomicBool>,
+    ) -> Result<MutexGuard<'_, Shard>, GaveUp> {
+        self.contended.fetch_add(1, Ordering::Relaxed);
+        let lock = &self.shards[shard].0;
+        loop {
+            if let Some(guard) = lock.try_lock_for(LOOK_UP) {
+                return Ok(guard);
+            }
+            if give_up.is_some_and(|flag| flag.load(Ordering::Acquire)) {
+                return Err(GaveUp::Asked);
+            }
+            if holding && self.extending.load(Ordering::Acquire) {
+                return Err(GaveUp::Extension);
+            }
         }
     }
 
@@ -428,6 +523,39 @@ impl<'k> Locked<'k> {
         }
     }
 
+    /// Takes all shards that are not held yet and keeps those that are, for a script that touches a key which it did not
+    /// declare. False: another one is just doing the same, and nothing has changed.
+    ///
+    /// No deadlock: one extends at a time. Whoever waits for a lock with others in hand gives them back and starts over
+    /// once this is done; whoever holds all that it asked for, or a single lock, does not wait for anything.
+    pub fn extend_to_all(&mut self) -> bool {
+        if self.holds_all() {
+            return true;
+        }
+        let keyspace = self.keyspace;
+        let claim = keyspace
+            .extending
+            .compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire);
+        if claim.is_err() {
+            return false;
+        }
+        let gate = keyspace.extension.lock();
+        let held = match std::mem::replace(&mut self.guards, Guards::Some(SmallVec::new())) {
+            Guards::One(shard, guard) => SmallVec::from_iter([(shard, guard)]),
+            Guards::Some(guards) => guards,
+            Guards::All(_) => unreachable!("all were not held"),
+        };
+        let mut held = held.into_iter().peekable();
+        let all = (0..keyspace.shards.len()).map(|i| match held.next_if(|(s, _)| usize::from(*s) == i) {
+            Some((_, guard)) => guard,
+            None => keyspace.guard(i),
+        });
+        self.guards = Guards::All(all.collect());
+        keyspace.extending.store(false, Ordering::Release);
+        drop(gate);
+        true
+    }
+
     /// The locked shards.
     pub fn each(&mut self) -> impl Iterator<Item = (u16, &mut Shard)> {
         let (one, some, all) = match &mut self.guards {
@@ -445,3 +573,6 @@ impl<'k> Locked<'k> {
 fn undeclared() -> ! {
     panic!("a command touched a key whose shard it did not lock: its key specs are incomplete")
 }
+
+#[cfg(test)]
+mod tests;

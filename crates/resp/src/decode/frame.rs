@@ -198,6 +198,13 @@ impl OwnedFrame {
         owned
     }
 
+    /// Forgets all arguments and keeps the memory.
+    pub fn clear(&mut self) {
+        self.base.clear();
+        self.slots.clear();
+        self.shared.clear();
+    }
+
     /// Appends a copy of `arg`.
     pub fn push(&mut self, arg: &[u8]) {
         if self.base.len() + arg.len() > Slot::MAX_OFFSET {

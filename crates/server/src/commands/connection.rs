@@ -1,7 +1,5 @@
 //! PING, ECHO, SELECT.
 
-use std::sync::atomic::Ordering;
-
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
@@ -95,7 +93,6 @@ fn select(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if !(0..i64::from(call.session.server.keyspace.databases())).contains(&db) {
         return Err(CmdError::DbIndex.into());
     }
-    call.session.db = db as u32;
-    call.session.client.db.store(db as u32, Ordering::Relaxed);
+    call.session.select(db as u32);
     call.ok()
 }

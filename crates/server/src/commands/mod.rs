@@ -25,9 +25,12 @@ mod monitor;
 mod process;
 mod pubsub;
 mod pubsub_sharded;
+mod scripting;
 mod slowlog;
 mod transactions;
 mod wait;
+
+pub(crate) use transactions::wants_all;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -168,6 +171,11 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         process::COMMANDS,
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
+        scripting::eval::COMMANDS,
+        scripting::fcall::COMMANDS,
+        scripting::function::COMMANDS,
+        scripting::function_dump::COMMANDS,
+        scripting::script::COMMANDS,
         slowlog::COMMANDS,
         transactions::COMMANDS,
         wait::COMMANDS,

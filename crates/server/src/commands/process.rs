@@ -88,6 +88,11 @@ fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if abort {
         return Err(ServerError::new("ERR No shutdown in progress."));
     }
+    if let Some(text) = call.session.server.scripts.busy.text()
+        && !nosave
+    {
+        return Err(ServerError::new(text));
+    }
     if save {
         return Err(ServerError::new(
             "ERR SHUTDOWN SAVE is not possible: this server has no persistence yet; use SHUTDOWN NOSAVE",

@@ -148,7 +148,14 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     let mut flow = Flow::Continue;
     let begin = call.w.reply.len();
     {
-        let mut locked = server.keyspace.lock(&shards_of_all(call, &multi));
+        let shards = shards_of_all(call, &multi);
+        let Some(mut locked) = server.keyspace.lock_unless(&shards, &server.scripts.busy.flag) else {
+            call.session.discard();
+            return Err(ServerError(format!(
+                "EXECABORT Transaction discarded because of: {}",
+                server.scripts.busy.text_now()
+            )));
+        };
         call.w.meter.skip(); // the first command's time begins here
         if call.session.watched_changed(&mut locked, call.w.now_ms) {
             call.w.reply.null_array();
@@ -227,11 +234,11 @@ fn shards_of_all(call: &Call<'_, '_>, multi: &Multi) -> ShardSet {
 }
 
 /// The server's own commands may look at any data (INFO, DEBUG, MEMORY), except for those that surely do not.
-fn wants_all(entry: &Entry) -> bool {
+pub(crate) fn wants_all(entry: &Entry) -> bool {
     match (entry.run, entry.keys) {
         (Run::Server(_), _) => !matches!(
             entry.spec.name,
-            "ping" | "echo" | "select" | "publish" | "spublish" | "unwatch"
+            "ping" | "echo" | "time" | "select" | "publish" | "spublish" | "unwatch"
         ),
         (_, KeyPlan::All | KeyPlan::Roam) => true,
         (Run::Data(_) | Run::Container, KeyPlan::None | KeyPlan::One(_) | KeyPlan::Specs) => false,

@@ -30,6 +30,7 @@ const NEWER: &[(&str, &str)] = &[
     ("commandlog-slow-execution-max-len", "Valkey 8.1"),
     ("cluster-announce-human-nodename", "Redis 7.2"),
     ("import-mode", "Valkey 8.1"),
+    ("lua-memory-limit", "ours: Redis has no bound"),
     ("locale-collate", "Redis 7.2"),
     ("set-max-listpack-entries", "Redis 7.2"),
     ("set-max-listpack-value", "Redis 7.2"),

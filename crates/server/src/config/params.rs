@@ -281,6 +281,8 @@ table! {
     Logfile => Row::new("logfile", Text, "", "File of the log; empty is standard output.").fixed();
     Loglevel => Row::new("loglevel", Choice(LogLevel::CHOICES), "notice",
         "Least important message that is logged.");
+    LuaMemoryLimit => Row::new("lua-memory-limit", memory(1 << 20), "1073741824",
+        "Most bytes that the Lua state of one thread may take while a script runs; a script that wants more fails.");
     Masterauth => Row::new("masterauth", Secret, "", "Password that this replica gives its primary.");
     Masteruser => Row::new("masteruser", Text, "", "ACL user that this replica gives its primary.");
     Maxclients => Row::new("maxclients", int(1, u32::MAX as i64), "10000", "Most clients connected at once.");
