@@ -2,6 +2,7 @@
 //!
 //! Several selectors are alternatives: one of them must allow all of it.
 
+use holdfast_commands::flags;
 use holdfast_commands::key_positions::{Argv, KeyRef, KeyRefs, find_keys};
 use holdfast_commands::spec::{Flags, Group, KeyFlags, Spec};
 use holdfast_resp::parse_i64;
@@ -15,6 +16,8 @@ use crate::user::User;
 pub enum Denied {
     /// The command itself.
     Command,
+    /// This database.
+    Database(u32),
     /// The key at this place of the arguments.
     Key(usize),
     /// The channel at this place of the arguments.
@@ -31,15 +34,16 @@ pub enum SortOption {
 }
 
 impl User {
-    /// Checks a command with its number in the catalog and its arguments, whose number its arity allows.
+    /// Checks a command with its number in the catalog and its arguments, whose number its arity allows. `db` is the
+    /// selected database.
     ///
     /// # Errors
     /// What no selector allows: a channel before a key, a key before the command, and of several the last.
-    pub fn check<V: Argv + ?Sized>(&self, id: usize, spec: &Spec, argv: &V) -> Result<(), Denied> {
+    pub fn check<V: Argv + ?Sized>(&self, id: usize, spec: &Spec, argv: &V, db: u32) -> Result<(), Denied> {
         let mut keys = Keys::Unknown;
         let mut worst = Denied::Command;
         for selector in self.selectors() {
-            match selector.check(id, spec, argv, &mut keys) {
+            match selector.check(id, spec, argv, db, &mut keys) {
                 Ok(()) => return Ok(()),
                 Err(denied) => worst = worst.max(denied),
             }
@@ -54,12 +58,13 @@ impl User {
         id: usize,
         spec: &Spec,
         argv: &V,
+        db: u32,
     ) -> Option<SortOption> {
         let option = first_reading_option(argv)?;
         let mut keys = Keys::Unknown;
         let may = self
             .selectors()
-            .any(|s| s.reads_every_key() && s.check(id, spec, argv, &mut keys).is_ok());
+            .any(|s| s.reads_every_key() && s.check(id, spec, argv, db, &mut keys).is_ok());
         (!may).then_some(option)
     }
 
@@ -96,10 +101,14 @@ impl Selector {
         id: usize,
         spec: &Spec,
         argv: &V,
+        db: u32,
         keys: &mut Keys,
     ) -> Result<(), Denied> {
         if !self.allows_command(id, spec, argv) {
             return Err(Denied::Command);
+        }
+        if !self.allows_all_databases() {
+            self.check_databases(spec, argv, db)?;
         }
         if !self.all_keys && !spec.keys.is_empty() {
             let allowed = |key: &&KeyRef| {
@@ -118,6 +127,29 @@ impl Selector {
             }
         }
         Ok(())
+    }
+
+    /// The databases that a command names, and the selected one if it works on the data there.
+    fn check_databases<V: Argv + ?Sized>(&self, spec: &Spec, argv: &V, db: u32) -> Result<(), Denied> {
+        // What is no number of a database is refused by the command itself.
+        let number = |at: usize| {
+            let word = (at < argv.argc()).then(|| argv.arg(at))?;
+            u32::try_from(parse_i64(word)?).ok()
+        };
+        let on_data = flags!(Acl: KEYSPACE, READ, WRITE);
+        let here = (!spec.keys.is_empty() || spec.acl_categories().any(on_data)).then_some(db);
+        let named = match spec.name {
+            "select" => [number(1), None],
+            "swapdb" => [number(1), number(2)],
+            "move" => [here, number(2)],
+            "copy" => [here, copy_target(argv).and_then(number)],
+            "flushall" => return Err(Denied::Database(db)),
+            _ => [here, None],
+        };
+        match named.into_iter().flatten().find(|&db| !self.allows_database(db)) {
+            None => Ok(()),
+            Some(db) => Err(Denied::Database(db)),
+        }
     }
 
     fn allows_command<V: Argv + ?Sized>(&self, id: usize, spec: &Spec, argv: &V) -> bool {
@@ -167,6 +199,20 @@ fn channels<V: Argv + ?Sized>(spec: &Spec, argv: &V) -> (std::ops::Range<usize>,
         "publish" | "spublish" => (1..2.min(argv.argc()), false),
         _ => (0..0, false),
     }
+}
+
+/// Where COPY names the database of the new key: `COPY source destination [DB n] [REPLACE]`, the last one counts.
+fn copy_target<V: Argv + ?Sized>(argv: &V) -> Option<usize> {
+    let is_word = |at: usize, word: &str| argv.arg(at).eq_ignore_ascii_case(word.as_bytes());
+    let (mut at, mut target) = (3, None);
+    while at < argv.argc() {
+        if is_word(at, "db") {
+            target = Some(at + 1);
+            at += 1;
+        }
+        at += 1;
+    }
+    target
 }
 
 /// The first BY with a pattern or GET of `SORT key ...`, if everything before it is right.

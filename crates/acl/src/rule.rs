@@ -24,6 +24,9 @@ pub enum RuleError {
     /// A password to take away that is not there.
     #[error("The password you are trying to remove from the user does not exist")]
     NoSuchPassword,
+    /// No list of databases.
+    #[error("The databases must be numbers, separated by commas")]
+    Database,
     /// No SHA-256 in lower-case hexadecimal digits.
     #[error(
         "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"

@@ -6,14 +6,15 @@
 //! base, rules the text: +@all or -@all, then what was said since
 //! keys        all, or patterns, each for reading, writing or both
 //! channels    all, or patterns
+//! databases   all, or numbers (a rule of Valkey 9.1)
 //! ```
 //!
 //! The text keeps what was said, as Redis 7.2 does, instead of being guessed from the bits: `+@all -@dangerous` read by a
 //! later version takes that version's dangerous commands away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_resp::split_args;
+use holdfast_resp::{parse_i64, split_args};
 
 use crate::catalog::{Catalog, Defaults};
 use crate::rule::{RuleError, has_space};
@@ -40,6 +41,8 @@ pub struct Selector {
     pub(crate) keys: Vec<KeyPattern>,
     pub(crate) all_channels: bool,
     pub(crate) channels: Vec<Box<[u8]>>,
+    /// None: every database.
+    databases: Option<BTreeSet<u32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ impl Selector {
             keys: Vec::new(),
             all_channels: defaults.all_channels,
             channels: Vec::new(),
+            databases: None,
         }
     }
 
@@ -88,6 +92,10 @@ impl Selector {
             (self.all_channels, self.channels) = (true, Vec::new());
         } else if is("resetchannels") {
             (self.all_channels, self.channels) = (false, Vec::new());
+        } else if is("alldbs") {
+            self.databases = None;
+        } else if is("resetdbs") {
+            self.databases = Some(BTreeSet::new());
         } else if is("allcommands") || is("+@all") {
             self.set_all(true, catalog);
         } else if is("nocommands") || is("-@all") {
@@ -96,6 +104,7 @@ impl Selector {
             return match rule {
                 [b'~' | b'%', ..] => self.add_key_pattern(rule),
                 [b'&', channel @ ..] => self.add_channel(channel),
+                [b'd' | b'D', b'b' | b'B', b'=', list @ ..] => self.set_databases(list),
                 [b'+', b'@', category @ ..] => self.set_category(category, true, catalog),
                 [b'-', b'@', category @ ..] => self.set_category(category, false, catalog),
                 [b'+', command @ ..] => self.allow(command, catalog),
@@ -108,7 +117,8 @@ impl Selector {
 
     /// True if nothing is beyond it.
     pub(crate) fn is_unrestricted(&self, catalog: &Catalog) -> bool {
-        self.all_keys && self.all_channels && self.base_all && (0..catalog.count()).all(|id| self.has(id))
+        let all_but_commands = self.all_keys && self.all_channels && self.databases.is_none();
+        all_but_commands && self.base_all && (0..catalog.count()).all(|id| self.has(id))
     }
 
     /// True if the command's bit is set.
@@ -126,7 +136,18 @@ impl Selector {
     /// Patterns, first arguments and rules: what a limit is set to.
     pub(crate) fn size(&self) -> usize {
         let first_args: usize = self.first_args.values().map(Vec::len).sum();
-        self.rules.len() + self.keys.len() + self.channels.len() + first_args
+        let databases = self.databases.as_ref().map_or(0, BTreeSet::len);
+        self.rules.len() + self.keys.len() + self.channels.len() + databases + first_args
+    }
+
+    /// True if the database may be used.
+    pub(crate) fn allows_database(&self, db: u32) -> bool {
+        self.databases.as_ref().is_none_or(|known| known.contains(&db))
+    }
+
+    /// True if every database may be used.
+    pub(crate) fn allows_all_databases(&self) -> bool {
+        self.databases.is_none()
     }
 
     // ---- rules ----
@@ -182,6 +203,13 @@ impl Selector {
         if !self.channels.iter().any(|known| **known == *channel) {
             self.channels.push(channel.into());
         }
+        Ok(())
+    }
+
+    fn set_databases(&mut self, list: &[u8]) -> Result<(), RuleError> {
+        let number = |word: &[u8]| parse_i64(word).and_then(|n| u32::try_from(n).ok());
+        let numbers: Option<BTreeSet<u32>> = list.split(|&b| b == b',').map(number).collect();
+        self.databases = Some(numbers.ok_or(RuleError::Database)?);
         Ok(())
     }
 
@@ -286,6 +314,15 @@ impl Selector {
         self.channel_words().join(&b' ')
     }
 
+    /// The rule about databases; none if every one may be used.
+    pub fn databases_text(&self) -> Option<String> {
+        let numbers: Vec<String> = self.databases.as_ref()?.iter().map(u32::to_string).collect();
+        Some(match numbers.as_slice() {
+            [] => "resetdbs".to_owned(),
+            numbers => format!("db={}", numbers.join(",")),
+        })
+    }
+
     fn command_words(&self) -> Vec<Vec<u8>> {
         let base = if self.base_all { b"+@all" } else { b"-@all" };
         let said = self.rules.iter().map(|rule| {
@@ -328,6 +365,7 @@ impl Selector {
             words.push(b"resetchannels".to_vec());
         }
         words.extend(self.channel_words());
+        words.extend(self.databases_text().map(String::into_bytes));
         words.extend(self.command_words());
         words
     }

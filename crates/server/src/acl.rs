@@ -100,12 +100,12 @@ pub fn permit(
 ) -> Result<(), String> {
     let user = session.login.user();
     let queued = origin == Origin::Client && session.multi.is_some();
-    let Err(denied) = user.check(entry.id, entry.spec, frame) else {
+    let Err(denied) = user.check(entry.id, entry.spec, frame, session.db) else {
         // Within a transaction this is the reply of EXEC.
         if queued || !matches!(entry.spec.name, "sort" | "sort_ro") {
             return Ok(());
         }
-        return match user.forbidden_sort_option(entry.id, entry.spec, frame) {
+        return match user.forbidden_sort_option(entry.id, entry.spec, frame, session.db) {
             None => Ok(()),
             Some(option) => Err(sort_text(option)),
         };
@@ -128,6 +128,17 @@ pub fn permit(
     Err(text(denied, entry, origin))
 }
 
+/// Whether the session's user may run a command, without noting anything (`redis.acl_check_cmd`).
+pub fn allows(session: &mut Session, entry: &Entry, frame: &Frame<'_>) -> bool {
+    let db = session.db;
+    session.is_unrestricted()
+        || session
+            .login
+            .user()
+            .check(entry.id, entry.spec, frame, db)
+            .is_ok()
+}
+
 /// Checks the command of a client that waits, which may have lost rights meanwhile.
 ///
 /// # Errors
@@ -137,6 +148,7 @@ pub fn permit_waiter(
     client: &Client,
     entry: &Entry,
     frame: &Frame<'_>,
+    db: u32,
 ) -> Result<(), String> {
     let Some(account) = client.account() else {
         return Ok(());
@@ -146,7 +158,7 @@ pub fn permit_waiter(
     }
     account
         .user()
-        .check(entry.id, entry.spec, frame)
+        .check(entry.id, entry.spec, frame, db)
         .map_err(|denied| {
             note_denied(w, client, &account, entry, frame, denied, Context::Toplevel);
             text(denied, entry, Origin::Client)
@@ -178,7 +190,16 @@ fn note_denied(
     denied: Denied,
     context: Context,
 ) {
+    let number;
     let (reason, object, counter) = match denied {
+        Denied::Database(db) => {
+            number = db.to_string();
+            (
+                "database",
+                number.as_bytes(),
+                &mut w.counters.acl_denied_databases,
+            )
+        }
         Denied::Command => (
             "command",
             entry.spec.name.as_bytes(),
@@ -215,10 +236,12 @@ fn text(denied: Denied, entry: &Entry, origin: Origin) -> String {
         (Origin::Client, Denied::Channel(_)) => {
             "NOPERM this user has no permissions to access one of the channels used as arguments".to_owned()
         }
+        (Origin::Client, Denied::Database(_)) => "NOPERM No permissions to access database".to_owned(),
         (Origin::Exec, denied) => format!(
             "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: {}",
             match denied {
                 Denied::Command => "no permission to execute the command or subcommand",
+                Denied::Database(_) => "no permission to access the database",
                 Denied::Key(_) => "no permission to touch the specified keys",
                 Denied::Channel(_) => "no permission to access one of the channels used as arguments",
             }
@@ -227,6 +250,7 @@ fn text(denied: Denied, entry: &Entry, origin: Origin) -> String {
             "ERR The user executing the script can't {}",
             match denied {
                 Denied::Command => "run this command or subcommand",
+                Denied::Database(_) => "access the database",
                 Denied::Key(_) => "access at least one of the keys mentioned in the command arguments",
                 Denied::Channel(_) => "publish to the channel mentioned in the command",
             }
@@ -422,3 +446,6 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -352,7 +352,7 @@ pub fn serve_ready(w: &mut Worker) {
             if !needs_key(waiter.entry) && (kind.is_none() || kind != awaited_kind(waiter.entry)) {
                 continue;
             }
-            if let Err(text) = acl::permit_waiter(w, &waiter.client, waiter.entry, &frame) {
+            if let Err(text) = acl::permit_waiter(w, &waiter.client, waiter.entry, &frame, waiter.db) {
                 w.count_error(text.as_bytes());
                 let mut refusal = Reply::new(Vec::new(), waiter.proto);
                 refusal.error(&text);

@@ -68,6 +68,8 @@ counters! {
     auth_failures,
     /// Commands that the user may not run.
     acl_denied_commands,
+    /// Commands on databases that the user may not use.
+    acl_denied_databases,
     /// Commands on keys that the user may not use.
     acl_denied_keys,
     /// Commands on channels that the user may not use.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::chance::{self, Check};
 use super::explained::Usage;
+use super::families::USERS;
 use super::pool::{Args, cmd};
 use super::replies::{Same, compare};
 use super::state;
@@ -132,6 +133,11 @@ impl<'a> Driver<'a> {
         for side in [&mut driver.subject, &mut driver.oracle] {
             let reply = side.control.command("FLUSHALL")?;
             anyhow::ensure!(!reply.is_error(), "FLUSHALL: {reply:?}");
+            let mut remove = cmd("ACL").arg("DELUSER");
+            for user in USERS {
+                remove = remove.arg(user);
+            }
+            side.control.call(&remove.0)?;
         }
         Ok(driver)
     }

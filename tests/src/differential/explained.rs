@@ -22,6 +22,8 @@ pub enum Reason {
     RankWithScore,
     /// COMMAND GETKEYS of a command whose number of keys is none.
     KeyCount,
+    /// Rules about commands in ACL LIST and ACL GETUSER.
+    AclRules,
     /// An error that quotes an argument with a zero byte.
     ZeroByteInError,
 }
@@ -51,6 +53,10 @@ pub const EXPLAINED: &[(Reason, &str)] = &[
     (
         Reason::KeyCount,
         "COMMAND GETKEYS refuses a number of keys that is none, as Redis 7.2 does; the oracle takes its leading digits",
+    ),
+    (
+        Reason::AclRules,
+        "rules about commands are kept as they were given since Redis 7.2; the oracle makes them up from what is allowed",
     ),
     (
         Reason::ZeroByteInError,

@@ -25,6 +25,8 @@ enum Rule {
     Sort,
     /// OBJECT ENCODING.
     Encoding,
+    /// Users: the rules about commands may be said otherwise.
+    Users,
     /// One page of a scan: which elements are on it is the server's affair.
     Page,
 }
@@ -52,6 +54,7 @@ pub fn compare(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same
         Rule::Sort => sort(args, subject, oracle),
         Rule::Encoding => encoding(subject, oracle),
         Rule::Page => page(subject, oracle).then_some(Same::Yes),
+        Rule::Users => same_users(subject, oracle).then_some(Same::Explained(Reason::AclRules)),
     };
     same.or_else(|| Reason::for_replies(args, subject, oracle).map(Same::Explained))
 }
@@ -71,7 +74,10 @@ fn rule(args: &[Vec<u8>]) -> Rule {
         (b"OBJECT", b"IDLETIME") => Rule::Near(600),
         (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") | (b"HELLO" | b"TIME", _) => Rule::SameType,
         // The texts are our own.
-        (b"OBJECT" | b"PUBSUB" | b"COMMAND" | b"MEMORY" | b"CONFIG" | b"CLIENT", b"HELP") => Rule::SameType,
+        (b"OBJECT" | b"PUBSUB" | b"COMMAND" | b"MEMORY" | b"CONFIG" | b"CLIENT" | b"ACL", b"HELP") => {
+            Rule::SameType
+        }
+        (b"ACL", b"LIST" | b"GETUSER") => Rule::Users,
         (b"SORT" | b"SORT_RO", _) => Rule::Sort,
         (b"SCAN" | b"HSCAN" | b"SSCAN" | b"ZSCAN", _) => Rule::Page,
         _ => Rule::Exact,
@@ -121,6 +127,28 @@ fn sort(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same> {
     let cut = has_word(args, "LIMIT") || has_word(args, "GET");
     (ties && (left == right || (cut && left.len() == right.len())))
         .then_some(Same::Explained(Reason::SortTies))
+}
+
+/// Whether two lists of users, or two users, agree in all but the rules about single commands and categories.
+fn same_users(subject: &Reply, oracle: &Reply) -> bool {
+    let is_rule = |word: &str| {
+        let word = word.trim_matches(['"', '(', ')']);
+        word.starts_with(['+', '-']) && !word.ends_with("@all")
+    };
+    // A selector's end may stand behind such a rule.
+    let rest = |line: String| -> String {
+        let words = line.split(' ').map(|word| {
+            let end = word.chars().filter(|c| matches!(c, '(' | ')' | '"'));
+            if is_rule(word) {
+                end.collect()
+            } else {
+                word.to_owned()
+            }
+        });
+        words.collect()
+    };
+    let text = |reply: &Reply| reply.lines().into_iter().map(rest).collect::<Vec<_>>();
+    !subject.is_error() && !oracle.is_error() && text(subject) == text(oracle)
 }
 
 fn encoding(subject: &Reply, oracle: &Reply) -> Option<Same> {
@@ -175,6 +203,19 @@ mod tests {
         );
         assert_eq!(
             outcome("HGETALL k", b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n"),
+            None
+        );
+        let user = |rules: &str| format!("*1\r\n${}\r\n{rules}\r\n", rules.len()).into_bytes();
+        let (ours, theirs) = (
+            user("user a on ~k -@all -get (&c -@all +get)"),
+            user("user a on ~k -@all (&c -@all +get)"),
+        );
+        assert_eq!(
+            outcome("ACL LIST", &ours, &theirs),
+            Some(Same::Explained(Reason::AclRules))
+        );
+        assert_eq!(
+            outcome("ACL LIST", &ours, &user("user a on ~k +@all (&c -@all +get)")),
             None
         );
         assert_eq!(outcome("ttl k", b":99\r\n", b":100\r\n"), Some(Same::Yes));

@@ -169,6 +169,7 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
         | Reason::SortTies
         | Reason::RankWithScore
         | Reason::KeyCount
+        | Reason::AclRules
         | Reason::ZeroByteInError => {
             return Ok(None);
         }

@@ -9,7 +9,7 @@ fn check(rules: &str, line: &str) -> Result<(), Denied> {
         .find(&two)
         .or_else(|| catalog.find(argv[0]))
         .expect("a command");
-    user(rules).check(id, &SPECS[id], &argv[..])
+    user(rules).check(id, &SPECS[id], &argv[..], 0)
 }
 
 #[test]
@@ -69,6 +69,27 @@ fn channels_match_patterns_and_patterns_must_be_the_same() {
 }
 
 #[test]
+fn databases_are_those_named_and_the_selected_one_for_data() {
+    let denied = |db| Err(Denied::Database(db));
+    assert_eq!(check("+@all ~* db=1,2", "get k"), denied(0));
+    assert_eq!(check("+@all ~* db=0,2", "get k"), Ok(()));
+    assert_eq!(check("+@all ~* db=1", "select 1"), Ok(()));
+    assert_eq!(check("+@all ~* db=1", "select 2"), denied(2));
+    assert_eq!(check("+@all ~* db=0", "copy a b"), Ok(()));
+    assert_eq!(check("+@all ~* db=0", "copy a b DB 0 REPLACE db 1"), denied(1));
+    assert_eq!(
+        check("+@all ~* db=1", "copy a b db 1"),
+        denied(0),
+        "it reads from here"
+    );
+    assert_eq!(check("+@all ~* &* db=1", "publish c m"), Ok(()), "no data");
+    assert_eq!(check("+@all ~* resetdbs", "config get a"), Ok(()));
+    assert_eq!(check("+@all ~* resetdbs", "get a"), denied(0));
+    assert_eq!(check("+@all ~* db=1 alldbs", "get a"), Ok(()));
+    assert_eq!(check("-@all (+get ~* db=1) (+get ~a db=0)", "get a"), Ok(()));
+}
+
+#[test]
 fn one_selector_must_allow_everything() {
     let rules = "+get ~a (+set ~b) (+copy ~a ~b)";
     assert_eq!(check(rules, "get a"), Ok(()));
@@ -89,7 +110,7 @@ fn sort_reads_other_keys_only_with_the_right_to_all() {
     let forbidden = |rules: &str, line: &str| {
         let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let id = defaults().catalog.find(b"sort").expect("it is there");
-        user(rules).forbidden_sort_option(id, &SPECS[id], &argv[..])
+        user(rules).forbidden_sort_option(id, &SPECS[id], &argv[..], 0)
     };
     for (line, option) in [
         ("sort l BY x*", Some(SortOption::By)),

@@ -42,6 +42,13 @@ fn rules_are_shown_in_one_order() {
             "off #e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 resetchannels -@all",
         ),
         (">a >b <a <b", "off resetchannels -@all"),
+        ("db=3,1,3 ~a", "off ~a resetchannels db=1,3 -@all"),
+        ("db=1 db=2", "off resetchannels db=2 -@all"),
+        (
+            "resetdbs (DB=0 +get)",
+            "off resetchannels resetdbs -@all (resetchannels db=0 -@all +get)",
+        ),
+        ("resetdbs alldbs", "off resetchannels -@all"),
         ("nopass >a resetpass", "off resetchannels -@all"),
     ] {
         assert_eq!(text(&user(rules)), shown, "{rules}");
@@ -91,6 +98,10 @@ fn wrong_rules() {
         (&["<x"], Some(NoSuchPassword)),
         (&["#0123"], Some(BadHash)),
         (&["!0123"], Some(BadHash)),
+        (&["db="], Some(Database)),
+        (&["db=1,"], Some(Database)),
+        (&["db=-1"], Some(Database)),
+        (&["db=99999999999"], Some(Database)),
         (&["(on)"], Some(Syntax)),
         (&["((+get))"], Some(Syntax)),
         (&["(\"+get)"], Some(Syntax)),
@@ -146,7 +157,8 @@ fn inner_rule() -> impl Strategy<Value = String> {
         1 => (prop_oneof![Just("~"), Just("%R~"), Just("%W~"), Just("%RW~")], "[a-c*?\"'\\\\]{0,3}")
             .prop_map(|(sign, pattern)| format!("{sign}{pattern}")),
         1 => "[a-c*\"\\\\]{0,3}".prop_map(|channel| format!("&{channel}")),
-        1 => prop_oneof![Just("allkeys"), Just("resetkeys"), Just("allchannels"), Just("resetchannels")]
+        1 => prop_oneof![Just("allkeys"), Just("resetkeys"), Just("allchannels"), Just("resetchannels"),
+            Just("db=0,2"), Just("resetdbs"), Just("alldbs")]
             .prop_map(str::to_owned),
     ]
 }

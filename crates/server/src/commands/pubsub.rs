@@ -277,6 +277,14 @@ pub(super) fn subscribe(call: &mut Call<'_, '_>, args: Args<'_>, kind: &Kind) ->
     }
     send_if_muted(call, from);
     call.session.note_subscriptions();
+    if !call.session.is_unrestricted() {
+        // Whoever takes the right away looks for listeners after that: one of the two sees the other.
+        let user = call.session.login.user();
+        let is_pattern = kind.subscribe == PATTERNS.subscribe;
+        if !args.from(1).all(|name| user.may_listen(name, is_pattern)) {
+            return Ok(Flow::Close);
+        }
+    }
     Ok(Flow::Continue)
 }
 

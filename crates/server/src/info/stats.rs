@@ -108,6 +108,9 @@ pub(super) const ROWS: &[Row] = &[
         s.totals.acl_denied_commands.to_string()
     }),
     ("acl_access_denied_key", |s| s.totals.acl_denied_keys.to_string()),
+    ("acl_access_denied_db", |s| {
+        s.totals.acl_denied_databases.to_string()
+    }),
     ("acl_access_denied_channel", |s| {
         s.totals.acl_denied_channels.to_string()
     }),

@@ -8,7 +8,7 @@ use super::{FAMILIES, Family};
 pub(super) fn get_keys(p: &mut Pool) -> Command {
     let (family, _) = p.one_of(&FAMILIES);
     // The generic family would come back here.
-    let family = if family == Family::Generic {
+    let family = if matches!(family, Family::Generic | Family::Acl) {
         Family::Strings
     } else {
         family

@@ -1,5 +1,6 @@
 //! The families of commands and what makes a random command of each.
 
+mod acl;
 mod bitmaps;
 mod generic;
 mod geo;
@@ -14,6 +15,7 @@ mod strings;
 use std::str::FromStr;
 
 use super::pool::{Command, Pool};
+pub(super) use acl::USERS;
 pub(super) use generic::DATABASES;
 
 /// A function that makes one command.
@@ -42,10 +44,12 @@ pub enum Family {
     Generic,
     /// Times to live.
     Expiry,
+    /// Users, their rules, and what they may do.
+    Acl,
 }
 
 /// Every family, under the name that selects it.
-pub const FAMILIES: [(Family, &str); 10] = [
+pub const FAMILIES: [(Family, &str); 11] = [
     (Family::Strings, "strings"),
     (Family::Lists, "lists"),
     (Family::Hashes, "hashes"),
@@ -56,6 +60,7 @@ pub const FAMILIES: [(Family, &str); 10] = [
     (Family::Geo, "geo"),
     (Family::Generic, "generic"),
     (Family::Expiry, "expiry"),
+    (Family::Acl, "acl"),
 ];
 
 impl Family {
@@ -72,6 +77,7 @@ impl Family {
             Family::Geo => geo::MAKERS,
             Family::Generic => generic::MAKERS,
             Family::Expiry => generic::EXPIRY_MAKERS,
+            Family::Acl => acl::MAKERS,
         };
         pool.one_of(makers)(pool)
     }

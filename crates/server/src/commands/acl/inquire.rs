@@ -116,12 +116,16 @@ fn dry_run(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             "ERR wrong number of arguments for '{name}' command"
         )));
     }
-    let Err(denied) = account.user().check(entry.id, entry.spec, &frame) else {
+    let db = call.session.db;
+    let Err(denied) = account.user().check(entry.id, entry.spec, &frame, db) else {
         return call.ok();
     };
     let name = entry.spec.name.as_bytes();
     let text = match denied {
         Denied::Command => [b"This user has no permissions to run the '", name, b"' command"].concat(),
+        Denied::Database(db) => {
+            format!("This user has no permissions to access the '{db}' database").into_bytes()
+        }
         Denied::Key(at) => [
             b"This user has no permissions to access the '",
             frame.arg(at),

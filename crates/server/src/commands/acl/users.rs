@@ -123,7 +123,9 @@ fn get_user(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         return Ok(Flow::Continue);
     };
     let user = account.user();
-    reply.map(6);
+    // The field is Valkey's: only who uses its rule gets to see it.
+    let fields = |selector: &Selector| 3 + usize::from(selector.databases_text().is_some());
+    reply.map(3 + fields(user.root()));
     reply.bulk(b"flags");
     let flags = user.flags();
     reply.set(flags.len());
@@ -139,13 +141,13 @@ fn get_user(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     call.w.reply.bulk(b"selectors");
     call.w.reply.array(user.more_selectors().len());
     for selector in user.more_selectors() {
-        call.w.reply.map(3);
+        call.w.reply.map(fields(selector));
         write_selector(call, selector);
     }
     Ok(Flow::Continue)
 }
 
-/// Three pairs of a map.
+/// Three pairs of a map, or four.
 fn write_selector(call: &mut Call<'_, '_>, selector: &Selector) {
     let reply = &mut call.w.reply;
     reply.bulk(b"commands");
@@ -154,6 +156,10 @@ fn write_selector(call: &mut Call<'_, '_>, selector: &Selector) {
     reply.bulk(&selector.keys_text());
     reply.bulk(b"channels");
     reply.bulk(&selector.channels_text());
+    if let Some(databases) = selector.databases_text() {
+        reply.bulk(b"databases");
+        reply.bulk(databases.as_bytes());
+    }
 }
 
 fn list(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
