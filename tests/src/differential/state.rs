@@ -170,6 +170,7 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
         | Reason::RankWithScore
         | Reason::KeyCount
         | Reason::AclRules
+        | Reason::AclKeys
         | Reason::ZeroByteInError => {
             return Ok(None);
         }
