@@ -237,8 +237,7 @@ impl Host for ScriptHost<'_, '_> {
         if !entry.spec.arity_ok(argv.len()) {
             return None;
         }
-        let session = &mut *self.session;
-        Some(session.is_unrestricted() || session.login.user().check(entry.id, entry.spec, &argv).is_ok())
+        Some(acl::allows(self.session, entry, &argv))
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {
