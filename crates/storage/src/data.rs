@@ -872,9 +872,14 @@ impl<T: Collection> Edit<'_, T> {
         self.record(Some(second), changes.max(1));
     }
 
-    /// The value was changed by `changes` steps for which there is no event, or none that was not noted already.
+    /// What stands beside the value (a stream's groups) was changed by `changes` steps: they are logged, but those who
+    /// watch or cache the value are not told. Events are noted before, with [`Edit::note`].
     pub fn finish_quietly(mut self, changes: u64) {
-        self.record(None, changes.max(1));
+        if self.new {
+            return self.record(None, changes.max(1));
+        }
+        self.done = true;
+        self.effects.dirty += changes.max(1);
     }
 
     /// Notes an event before the change is finished.

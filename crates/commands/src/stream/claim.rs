@@ -310,7 +310,7 @@ fn xclaim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
             pending => {
                 let new = Pending {
                     delivered_ms: 0,
-                    deliveries: 0,
+                    deliveries: 1,
                     owner: None,
                 };
                 claim.take(ctx.log, &mut stream, id, pending.unwrap_or(new));

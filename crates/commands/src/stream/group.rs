@@ -253,7 +253,8 @@ fn create(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         stream.unchanged();
         return Err(CmdError::msg("BUSYGROUP Consumer Group name already exists"));
     }
-    stream.finish(events::GROUP_CREATE, 1);
+    stream.note(events::GROUP_CREATE);
+    stream.finish_quietly(1);
     ctx.done_ok()
 }
 
@@ -271,7 +272,8 @@ fn set_id(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         group.last_id = at;
         group.entries_read = options.entries_read;
     }
-    stream.finish(events::GROUP_SETID, 1);
+    stream.note(events::GROUP_SETID);
+    stream.finish_quietly(1);
     ctx.done_ok()
 }
 
@@ -283,7 +285,8 @@ fn destroy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     }
     // Who waits as a member of the group is to learn that it is gone.
     stream.wake();
-    stream.finish(events::GROUP_DESTROY, 1);
+    stream.note(events::GROUP_DESTROY);
+    stream.finish_quietly(1);
     ctx.done_int(1)
 }
 
@@ -297,7 +300,8 @@ fn create_consumer(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         stream.unchanged();
         return ctx.done_int(0);
     }
-    stream.finish(events::CREATE_CONSUMER, 1);
+    stream.note(events::CREATE_CONSUMER);
+    stream.finish_quietly(1);
     ctx.done_int(1)
 }
 
@@ -310,7 +314,8 @@ fn delete_consumer(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         stream.unchanged();
         return ctx.done_int(0);
     };
-    stream.finish(events::DEL_CONSUMER, 1);
+    stream.note(events::DEL_CONSUMER);
+    stream.finish_quietly(1);
     ctx.done_int(pending as i64)
 }
 

@@ -81,6 +81,7 @@ fn xsetid(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     if let Some(deleted) = deleted.filter(|deleted| !deleted.is_zero()) {
         stream.set_max_deleted_id(deleted);
     }
-    stream.finish(events::XSETID, 1);
+    stream.note(events::XSETID);
+    stream.finish_quietly(1);
     ctx.done_ok()
 }

@@ -259,8 +259,10 @@ impl Stream {
             return false;
         };
         let found = node::NodeIter::new(first, pack)
+            // Deleted ones may be greater than what follows: XSETID can take the last id back behind them.
+            .filter(|raw| !raw.deleted)
             .take_while(|raw| raw.entry.id <= id)
-            .find(|raw| raw.entry.id == id && !raw.deleted)
+            .find(|raw| raw.entry.id == id)
             .map(|raw| raw.position);
         let Some(position) = found else { return false };
         if node::counts(pack).live <= 1 {

@@ -19,9 +19,6 @@ impl Stream {
         if inner.len == 0 && id <= inner.last_id {
             return Some(added);
         }
-        if !id.is_zero() && id < inner.max_deleted_id {
-            return None;
-        }
         if id == inner.last_id {
             return Some(added);
         }
@@ -40,10 +37,11 @@ impl Stream {
         None
     }
 
-    /// Whether an entry from `from` on was deleted by itself.
+    /// Whether an entry from `from` on was deleted by itself, among those that are there.
     pub fn has_holes_from(&self, from: StreamId) -> bool {
         let inner = &*self.0;
-        inner.len > 0 && !inner.max_deleted_id.is_zero() && from <= inner.max_deleted_id
+        let is_inside = inner.first_id <= inner.max_deleted_id;
+        inner.len > 0 && is_inside && from <= inner.max_deleted_id
     }
 
     /// How many entries a group has not been given yet; None if that cannot be told.
@@ -64,7 +62,7 @@ impl Stream {
     /// next one after its last.
     pub fn entries_read_after(&self, read: Option<u64>, id: StreamId) -> Option<u64> {
         match read {
-            Some(read) if !self.has_holes_from(id) => read.checked_add(1),
+            Some(read) if !self.has_holes_from(id) => Some(read.saturating_add(1).min(i64::MAX as u64)),
             Some(_) | None if self.0.entries_added > 0 => self.entries_read_at(id),
             unknown => unknown,
         }

@@ -237,8 +237,8 @@ impl DoubleEndedIterator for NodeIter<'_> {
     }
 }
 
-/// Checks a node of any origin: that its numbers agree with its entries, that ids ascend from `first` on.
-/// Returns its numbers and the id of its last entry.
+/// Checks a node of any origin: that its numbers agree with its entries, that the ids of those which are not deleted
+/// ascend from `first` on. Returns its numbers and the greatest of these ids, `first` if there is none.
 ///
 /// # Errors
 /// Something disagrees.
@@ -254,7 +254,7 @@ pub(super) fn check(first: StreamId, pack: &Listpack) -> Result<(Counts, StreamI
         return Err(DamagedNode);
     }
     let mut seen = Counts { live: 0, deleted: 0 };
-    let mut last: Option<StreamId> = None;
+    let (mut last, mut any) = (None, false);
     while let Some(flags) = items.next() {
         let flags = number(Some(flags))?;
         if flags > 3 {
@@ -264,10 +264,14 @@ pub(super) fn check(first: StreamId, pack: &Listpack) -> Result<(Counts, StreamI
             ms: first.ms.wrapping_add(integer(items.next())? as u64),
             seq: first.seq.wrapping_add(integer(items.next())? as u64),
         };
-        if id < first || last.is_some_and(|last| id <= last) {
-            return Err(DamagedNode);
+        any = true;
+        // XSETID can take the last id back behind deleted entries, so that lesser ones follow them.
+        if flags & DELETED as u64 == 0 {
+            if id < first || last.is_some_and(|last| id <= last) {
+                return Err(DamagedNode);
+            }
+            last = Some(id);
         }
-        last = Some(id);
         let same = flags & SAME_FIELDS as u64 != 0;
         let fields = if same { names } else { number(items.next())? };
         let (each, fixed) = if same {
@@ -288,11 +292,10 @@ pub(super) fn check(first: StreamId, pack: &Listpack) -> Result<(Counts, StreamI
             seen.live += 1;
         }
     }
-    let last = last.ok_or(DamagedNode)?;
-    if (seen.live, seen.deleted) != (live, deleted) {
+    if !any || (seen.live, seen.deleted) != (live, deleted) {
         return Err(DamagedNode);
     }
-    Ok((seen, last))
+    Ok((seen, last.unwrap_or(first)))
 }
 
 fn integer(item: Option<Item<'_>>) -> Result<i64, DamagedNode> {

@@ -39,8 +39,7 @@ pub struct Restore {
 }
 
 impl Stream {
-    /// Adds a macro node behind all others; `first` is the id that it is stored under. A node without entries is
-    /// dropped, as it means nothing.
+    /// Adds a macro node behind all others; `first` is the id that it is stored under.
     ///
     /// # Errors
     /// The bytes are no node, or it does not come after the others.
@@ -54,9 +53,7 @@ impl Stream {
         }
         inner.last_id = last;
         inner.len += counts.live;
-        if counts.live > 0 {
-            inner.nodes.insert(first, pack.into());
-        }
+        inner.nodes.insert(first, pack.into());
         Ok(())
     }
 

@@ -163,9 +163,8 @@ fn trim_inside(inner: &mut Inner, first: StreamId, bound: Bound, leaves: &mut im
         node::mark(pack, *position);
     }
     let marked = marks.len() as u64;
-    if marked > 0 && marked >= node::counts(pack).live {
-        inner.nodes.remove(&first);
-    } else if marked > 0 {
+    // A node whose last entry was deleted before may be left without any: it goes with a later trimming, as in Redis.
+    if marked > 0 {
         node::count_deleted(pack, marked);
     }
     inner.len -= marked;
