@@ -24,6 +24,8 @@ pub enum Kind {
     Scored,
     /// Strings used as bitmaps.
     Bits,
+    /// Streams.
+    Log,
     /// Sorted sets in which every score is the same: ranges by member are defined for these only, so they stay apart.
     Lexical,
     /// Sorted sets of positions: other scores decode to positions that no document defines, so they stay apart.
@@ -33,13 +35,14 @@ pub enum Kind {
 }
 
 /// The kinds that mix freely.
-const MIXING: [Kind; 6] = [
+const MIXING: [Kind; 7] = [
     Kind::Text,
     Kind::List,
     Kind::Hash,
     Kind::Set,
     Kind::Scored,
     Kind::Bits,
+    Kind::Log,
 ];
 
 /// Numbers, almost-numbers and oddities. None lies where a server would allocate hundreds of megabytes, or where a
@@ -135,6 +138,11 @@ impl Pool {
         self.ticket
     }
 
+    /// The newest of these numbers.
+    pub fn last_ticket(&self) -> u64 {
+        self.ticket
+    }
+
     /// A key, mostly of this kind.
     pub fn key(&mut self, kind: Kind) -> Vec<u8> {
         let kind = if MIXING.contains(&kind) {
@@ -163,6 +171,7 @@ impl Pool {
             Kind::Set => "set",
             Kind::Scored => "z",
             Kind::Bits => "bits",
+            Kind::Log => "x",
             Kind::Lexical => "lex",
             Kind::Geo => "geo",
             Kind::Sketch => "hll",
@@ -338,6 +347,14 @@ impl Pool {
     /// A value that breaks things.
     pub fn nasty(&mut self) -> Vec<u8> {
         self.one_of(NASTY).into()
+    }
+
+    /// The same for an id of a stream: `*` would be another id on each server.
+    pub fn nasty_id(&mut self) -> Vec<u8> {
+        match self.nasty() {
+            nasty if nasty == b"*" => b"1-1-1".to_vec(),
+            nasty => nasty,
+        }
     }
 
     /// Seconds from now, far enough that none passes during a run and far from each other.

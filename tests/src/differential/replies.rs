@@ -27,6 +27,8 @@ enum Rule {
     Encoding,
     /// Users: the rules about commands may be said otherwise.
     Users,
+    /// Equal but for what depends on the time, and for consumers.
+    Stream,
     /// One page of a scan: which elements are on it is the server's affair.
     Page,
 }
@@ -53,6 +55,7 @@ pub fn compare(args: &[Vec<u8>], subject: &Reply, oracle: &Reply) -> Option<Same
         Rule::SameType => same_type(subject, oracle).then_some(Same::Yes),
         Rule::Sort => sort(args, subject, oracle),
         Rule::Encoding => encoding(subject, oracle),
+        Rule::Stream => (timeless(subject) == timeless(oracle)).then_some(Same::Yes),
         Rule::Page => page(subject, oracle).then_some(Same::Yes),
         Rule::Users => same_users(subject, oracle).then_some(Same::Explained(Reason::AclRules)),
     };
@@ -78,6 +81,9 @@ fn rule(args: &[Vec<u8>]) -> Rule {
             Rule::SameType
         }
         (b"ACL", b"LIST" | b"GETUSER") => Rule::Users,
+        (b"XPENDING", _) | (b"XINFO", b"STREAM" | b"GROUPS") => Rule::Stream,
+        // Redis 7.2 makes a consumer that reads nothing, the oracle does not.
+        (b"XINFO", b"CONSUMERS") | (b"XGROUP", b"CREATECONSUMER") => Rule::SameType,
         (b"SORT" | b"SORT_RO", _) => Rule::Sort,
         (b"SCAN" | b"HSCAN" | b"SSCAN" | b"ZSCAN", _) => Rule::Page,
         _ => Rule::Exact,
@@ -100,6 +106,53 @@ fn sorted(reply: &Reply, size: usize) -> Option<Vec<String>> {
         .collect();
     groups.sort();
     Some(groups)
+}
+
+/// A reply about a stream without its consumers, times and what follows from them.
+fn timeless(reply: &Reply) -> Reply {
+    const EARLIEST: i64 = 1_000_000_000_000;
+    let is_consumers = |name: &Reply| name.bytes() == Some(b"consumers");
+    match reply {
+        Reply::Integer(time) if *time > EARLIEST => Reply::Integer(0),
+        // Of XPENDING: the id, the owner, how long it has been idle, and how often it was delivered.
+        Reply::Array(elements)
+            if matches!(
+                elements.as_slice(),
+                [
+                    Reply::Bulk(_),
+                    Reply::Bulk(_),
+                    Reply::Integer(_),
+                    Reply::Integer(_)
+                ]
+            ) =>
+        {
+            Reply::Array(vec![
+                elements[0].clone(),
+                elements[1].clone(),
+                elements[3].clone(),
+            ])
+        }
+        Reply::Array(elements) => {
+            let mut kept = Vec::new();
+            let mut rest = elements.iter();
+            while let Some(element) = rest.next() {
+                if is_consumers(element) {
+                    rest.next();
+                } else {
+                    kept.push(timeless(element));
+                }
+            }
+            Reply::Array(kept)
+        }
+        Reply::Map(pairs) => Reply::Map(
+            pairs
+                .iter()
+                .filter(|(name, _)| !is_consumers(name))
+                .map(|(name, value)| (name.clone(), timeless(value)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
 }
 
 fn near(subject: &Reply, oracle: &Reply, distance: i64) -> bool {

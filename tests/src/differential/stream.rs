@@ -281,6 +281,7 @@ fn damage(args: &mut Args, pool: &mut Pool) {
     let name = args[0].to_ascii_uppercase();
     let careful = (name.starts_with(b"B") && !name.starts_with(b"BIT"))
         || name == b"COMMAND"
+        || matches!(name.as_slice(), b"XADD" | b"XSETID" | b"XGROUP")
         || name == b"CONFIG"
         || args.iter().any(|arg| {
             [&b"lex:"[..], b"geo:", b"hll:"]

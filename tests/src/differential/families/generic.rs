@@ -1,7 +1,7 @@
 //! Random commands on keys as such, databases, times to live, and commands that do not exist.
 
 use super::{Maker, lookups};
-use crate::differential::pool::Kind::{Bits, Geo, Hash, Lexical, List, Scored, Set, Sketch, Text};
+use crate::differential::pool::Kind::{Bits, Geo, Hash, Lexical, List, Log, Scored, Set, Sketch, Text};
 use crate::differential::pool::{Command, Pool, cmd};
 
 /// Databases that the streams use.
@@ -160,7 +160,7 @@ fn from_to(name: &str, p: &mut Pool) -> Command {
     if p.chance(1, 5) {
         return cmd(name).arg(p.any_key()).arg(p.any_key());
     }
-    let kind = p.one_of(&[Text, List, Hash, Set, Scored, Bits]);
+    let kind = p.one_of(&[Text, List, Hash, Set, Scored, Bits, Log]);
     cmd(name).arg(p.key_of(kind)).arg(p.key_of(kind))
 }
 

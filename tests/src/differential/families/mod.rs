@@ -10,6 +10,7 @@ mod lookups;
 mod sets;
 mod sketches;
 mod sorted_sets;
+mod streams;
 mod strings;
 
 use std::str::FromStr;
@@ -34,6 +35,8 @@ pub enum Family {
     Sets,
     /// ZADD, ZRANGE, ZUNIONSTORE and their kin.
     SortedSets,
+    /// XADD, XREADGROUP, XCLAIM and their kin.
+    Streams,
     /// SETBIT, BITFIELD and their kin.
     Bitmaps,
     /// PFADD, PFCOUNT, PFMERGE.
@@ -49,12 +52,13 @@ pub enum Family {
 }
 
 /// Every family, under the name that selects it.
-pub const FAMILIES: [(Family, &str); 11] = [
+pub const FAMILIES: [(Family, &str); 12] = [
     (Family::Strings, "strings"),
     (Family::Lists, "lists"),
     (Family::Hashes, "hashes"),
     (Family::Sets, "sets"),
     (Family::SortedSets, "zsets"),
+    (Family::Streams, "streams"),
     (Family::Bitmaps, "bitmaps"),
     (Family::Sketches, "hll"),
     (Family::Geo, "geo"),
@@ -72,6 +76,7 @@ impl Family {
             Family::Hashes => hashes::MAKERS,
             Family::Sets => sets::MAKERS,
             Family::SortedSets => sorted_sets::MAKERS,
+            Family::Streams => streams::MAKERS,
             Family::Bitmaps => bitmaps::MAKERS,
             Family::Sketches => sketches::MAKERS,
             Family::Geo => geo::MAKERS,
