@@ -250,7 +250,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         let header = out.defer();
         let claimed = self.write_claimed(out, log, &idle);
         let delivered = match new {
-            Some(start) if left > 0 => self.write_new(out, start, left),
+            Some(start) if left > 0 => self.write_new(out, start, left, parsed.claim_ms.is_some()),
             Some(_) | None => Vec::new(),
         };
         out.finish_array(header, claimed + delivered.len());
@@ -265,11 +265,26 @@ impl<'a, 'd> Reader<'a, 'd> {
         is_there.then(|| group.last_id.next()).flatten()
     }
 
-    fn write_new(&self, out: &mut Reply, start: StreamId, most: usize) -> Vec<StreamId> {
+    /// `with_delivery`: beside claimed entries new ones say that they were delivered 0 ms ago, 0 times.
+    fn write_new(
+        &self,
+        out: &mut Reply,
+        start: StreamId,
+        most: usize,
+        with_delivery: bool,
+    ) -> Vec<StreamId> {
         let mut ids = Vec::new();
         for entry in self.stream.range(start, StreamId::MAX).take(most) {
             ids.push(entry.id);
-            reply::entry(out, entry);
+            if with_delivery {
+                out.array(4);
+                id::write(out, entry.id);
+                reply::fields(out, entry.fields);
+                out.int(0);
+                out.int(0);
+            } else {
+                reply::entry(out, entry);
+            }
         }
         ids
     }

@@ -246,7 +246,7 @@ fn reading_claims_what_was_left_lying() {
         ),
         (
             "XREADGROUP GROUP g e CLAIM 50 STREAMS s >",
-            "*1 *2 $1 s *2 *4 $3 1-0 *2 $1 f $1 1 :50 :1 *2 $3 4-0 *2 $1 f $1 4",
+            "*1 *2 $1 s *2 *4 $3 1-0 *2 $1 f $1 1 :50 :1 *4 $3 4-0 *2 $1 f $1 4 :0 :0",
         ),
         ("XREADGROUP GROUP g e CLAIM 50 STREAMS s >", "*-1"),
         (
