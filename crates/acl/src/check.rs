@@ -34,8 +34,7 @@ pub enum SortOption {
 }
 
 impl User {
-    /// Checks a command with its number in the catalog and its arguments, whose number its arity allows. `db` is the
-    /// selected database.
+    /// Checks a command with its number in the catalog and its arguments. `db` is the selected database.
     ///
     /// # Errors
     /// What no selector allows: a channel before a key, a key before the command, and of several the last.
