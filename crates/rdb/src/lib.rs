@@ -16,6 +16,9 @@ mod lzf;
 pub mod read;
 pub mod write;
 
+// Files.
+pub mod file;
+
 // Objects.
 mod hash;
 mod list;

@@ -18,9 +18,9 @@ use crate::write::Writer;
 /// Bytes behind the body.
 const FOOTER: usize = 10;
 /// Versions of Redis that are understood; 0 is accepted because Redis does so.
-const REDIS: std::ops::RangeInclusive<u16> = 0..=12;
+pub const REDIS_VERSIONS: std::ops::RangeInclusive<u16> = 0..=12;
 /// The version of Valkey that is understood.
-const VALKEY: u16 = 80;
+pub const VALKEY_VERSION: u16 = 80;
 
 /// Why a payload is not a value.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub fn open(payload: &[u8], skip_checksum: bool) -> Result<(&[u8], u16), Payload
     let footer = payload.len().checked_sub(FOOTER).ok_or(PayloadError::Footer)?;
     let (body, footer) = payload.split_at(footer);
     let version = u16::from_le_bytes([footer[0], footer[1]]);
-    if !REDIS.contains(&version) && version != VALKEY {
+    if !REDIS_VERSIONS.contains(&version) && version != VALKEY_VERSION {
         return Err(PayloadError::Footer);
     }
     if !skip_checksum && checksum(&payload[..payload.len() - 8]).to_le_bytes() != footer[2..] {

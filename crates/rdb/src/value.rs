@@ -123,7 +123,7 @@ fn read_string(input: &mut impl Input) -> Result<Value, RdbError> {
 }
 
 /// The name in a module type's number: nine letters of six bits each, above ten bits of a version.
-fn module_name(id: u64) -> String {
+pub(crate) fn module_name(id: u64) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     (0..9)
         .map(|k| char::from(LETTERS[(id >> (58 - 6 * k)) as usize & 63]))
