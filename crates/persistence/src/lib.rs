@@ -6,6 +6,7 @@
 pub mod aof;
 pub mod encryption;
 pub mod fs;
+pub mod rdb;
 
 /// What `appendfsync` may say: when the append-only file is forced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
