@@ -10,6 +10,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod datasets;
 pub mod differential;
 pub mod reply;
 pub mod server;

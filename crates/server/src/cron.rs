@@ -11,6 +11,7 @@ use crate::config::Param;
 use crate::execute;
 use crate::memory;
 use crate::observe::latency::Event;
+use crate::saving;
 use crate::server::Server;
 use crate::stats::Counters;
 use crate::worker::Worker;
@@ -23,6 +24,7 @@ const JOBS: &[(&str, u32, Job)] = &[
     ("expire-fields", 1, expire_fields),
     ("evict", 1, evict),
     ("clients", 0, clients),
+    ("save", 0, |_, w| saving::cron(&w.server)),
     ("client-memory", 1, client_memory),
     ("rates", 1, rates),
     ("tracking", 1, tracking),

@@ -43,12 +43,19 @@ pub fn publish(row: usize) {
     });
 }
 
+/// What threads that have ended have allocated and not freed, or freed and not allocated.
+static RETIRED: AtomicI64 = AtomicI64::new(0);
+
+/// Publishes this thread's figures for good: it ends, and another one may use the row.
+pub fn retire(row: usize) {
+    publish(row);
+    RETIRED.fetch_add(USED[row % ROWS].0.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+}
+
 /// Bytes allocated by all threads that publish.
 pub fn used() -> u64 {
-    USED.iter()
-        .map(|p| p.0.load(Ordering::Relaxed))
-        .sum::<i64>()
-        .max(0) as u64
+    let rows = USED.iter().map(|p| p.0.load(Ordering::Relaxed)).sum::<i64>();
+    (rows + RETIRED.load(Ordering::Relaxed)).max(0) as u64
 }
 
 /// The allocator's own figures.

@@ -1,6 +1,6 @@
 //! What all threads of a server share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -34,6 +34,7 @@ use crate::observe::latency::Event;
 use crate::pubsub::PubSub;
 use crate::reclaim::Reclaim;
 use crate::registry::Entry;
+use crate::saving::Saving;
 use crate::scripting::Scripts;
 use crate::session::Multi;
 use crate::stats::{Counters, Stats};
@@ -49,8 +50,20 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// With the first reader it grows to `repl-backlog-size`, as Redis makes its backlog for the first replica.
 const UNREAD_LOG: usize = 64 << 10;
 
-/// Rows of counters beside the workers': cron, main.
-pub const EXTRA_ROWS: usize = 4;
+/// Rows of counters beside the workers': from 1 on cron, the reclaimer, the thread that loads, one that saves, main.
+pub const EXTRA_ROWS: usize = 6;
+/// Row of the thread that loads, counted from the number of workers.
+pub const LOADER_ROW: usize = 3;
+/// Row of a thread that saves.
+pub const SAVER_ROW: usize = 4;
+
+/// Why commands are refused: bits of [`Server::refusals`].
+mod refuse {
+    /// The data are being loaded.
+    pub const LOADING: u8 = 1;
+    /// The last save failed.
+    pub const UNSAVED: u8 = 2;
+}
 
 /// Which commands CLIENT PAUSE holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +108,9 @@ pub struct Server {
     pub observe: Observe,
     /// Freeing in the background.
     pub reclaim: Reclaim,
+    /// The snapshot file.
+    pub saving: Arc<Saving>,
+    refusals: AtomicU8,
     /// 40 hex digits, new at every start.
     pub run_id: String,
     /// Replication id, 40 hex digits.
@@ -149,6 +165,8 @@ impl Server {
             stats: Stats::new(threads + EXTRA_ROWS),
             observe: Observe::default(),
             reclaim,
+            saving: Arc::new(Saving::new(unix_ms())),
+            refusals: AtomicU8::new(0),
             run_id: hex40(),
             repl_id: hex40(),
             started: Instant::now(),
@@ -178,6 +196,62 @@ impl Server {
     /// Unix time in milliseconds.
     pub fn now_ms(&self) -> i64 {
         unix_ms()
+    }
+
+    /// The data are being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.refusals.load(Ordering::Relaxed) & refuse::LOADING != 0
+    }
+
+    /// Begins or ends the time in which only commands flagged so are taken.
+    pub fn set_loading(&self, on: bool) {
+        if on {
+            self.refusals.fetch_or(refuse::LOADING, Ordering::Relaxed);
+        } else {
+            self.refusals.fetch_and(!refuse::LOADING, Ordering::Relaxed);
+        }
+    }
+
+    /// The result of a save is known.
+    pub fn note_refusals(&self) {
+        if self.saving.last_failed() {
+            self.refusals.fetch_or(refuse::UNSAVED, Ordering::Relaxed);
+        } else {
+            self.refusals.fetch_and(!refuse::UNSAVED, Ordering::Relaxed);
+        }
+    }
+
+    /// Why a command is refused because of the state of the data, if it is.
+    #[inline]
+    pub fn refusal(&self, entry: &Entry, multi: Option<&Multi>) -> Option<&'static str> {
+        match self.refusals.load(Ordering::Relaxed) {
+            0 => None,
+            bits => self.refusal_for(bits, entry, multi),
+        }
+    }
+
+    #[cold]
+    fn refusal_for(&self, bits: u8, entry: &Entry, multi: Option<&Multi>) -> Option<&'static str> {
+        let writes = || {
+            entry.is(Flags::WRITE)
+                || entry.spec.name == "ping"
+                || (entry.spec.name == "exec"
+                    && multi.is_some_and(|m| m.queue.iter().any(|(e, _)| e.is(Flags::WRITE))))
+        };
+        if bits & refuse::UNSAVED != 0
+            && self.config.flag(Param::StopWritesOnBgsaveError)
+            && writes()
+            && !self.config.save_points().is_empty()
+        {
+            return Some(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Commands that may modify the data set are disabled, because this instance is configured to report \
+                 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check \
+                 the Redis logs for details about the RDB error.",
+            );
+        }
+        (bits & refuse::LOADING != 0 && !entry.is(Flags::LOADING))
+            .then_some("LOADING Redis is loading the dataset in memory")
     }
 
     /// Changes whenever settings change.
@@ -467,7 +541,11 @@ impl Server {
 
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&self) {
+        let changes = crate::saving::changes(self);
         self.stats.reset();
+        self.stats
+            .dirty_base
+            .store(self.totals().dirty as i64 - changes as i64, Ordering::Relaxed);
         self.client_memory.reset_stats();
         self.stats.peak_memory.store(memory::used(), Ordering::Relaxed);
         *self.rates.lock() = crate::cron::Rates::default();

@@ -340,6 +340,9 @@ impl Session {
                 "OOM command not allowed when used memory > 'maxmemory'.",
             );
         }
+        if let Some(text) = self.server.refusal(entry, self.multi.as_ref()) {
+            return self.refuse(entry, w, text);
+        }
         if self.proto == Proto::Resp2 && self.subscriptions() > 0 && !allowed_when_subscribed(entry) {
             let text = format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",

@@ -8,10 +8,12 @@ use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, LogLevel, Param};
+use crate::config::{Config, LogLevel, Param, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
+use crate::loading::{self, Existing};
 use crate::net::listener::{self, WorkerHandle};
-use crate::server::{REDIS_VERSION, RebindReply, Server, VERSION};
-use crate::{acl, cron, logging, memory, reclaim};
+use crate::server::{LOADER_ROW, REDIS_VERSION, RebindReply, SAVER_ROW, Server, VERSION};
+use crate::worker::Worker;
+use crate::{acl, cron, logging, memory, reclaim, saving};
 
 /// Descriptors beside those of clients: listeners, files, runtimes.
 const RESERVED_FILES: u64 = 32;
@@ -99,12 +101,25 @@ pub fn run(config: Config) -> anyhow::Result<()> {
                 text(&server.config, Param::Unixsocket)
             );
         }
-        tracing::info!("Ready to accept connections tcp");
-        let end = wait_for_end(&server);
-        tokio::pin!(end);
+        let mut loading = Some(load(&server)?);
+        let mut end = Box::pin(wait_for_end(&server));
         loop {
             tokio::select! {
-                ended = &mut end => return ended,
+                ended = &mut end => {
+                    if may_end(&server, ended?).await {
+                        return Ok(());
+                    }
+                    end = Box::pin(wait_for_end(&server));
+                }
+                loaded = async { loading.as_mut().expect("checked by the condition").await }, if loading.is_some() => {
+                    loading = None;
+                    if let Ok(Err(error)) | Err(error) = loaded.map_err(|_| "the thread that loads has ended".to_owned()) {
+                        tracing::error!("Fatal error loading the DB: {error}. Exiting.");
+                        return Err(io::Error::other(format!("Fatal error loading the DB: {error}")));
+                    }
+                    server.set_loading(false);
+                    tracing::info!("Ready to accept connections tcp");
+                }
                 Some(reply) = rebinds.recv() => {
                     let result = rebind_now(&server, &mut accepting, &workers).await;
                     let _asker_left = reply.send(result.map_err(|e| e.to_string()));
@@ -117,6 +132,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let _ended = thread.join();
     }
     let _ended = cron.join();
+    saving::save_the_rest(&server);
     if let Some(path) = &pidfile {
         tracing::info!("Removing the pid file.");
         let _best_effort = std::fs::remove_file(path);
@@ -199,7 +215,52 @@ fn same_port(server: &Server, accepting: &Accepting) -> bool {
         .any(|s| s.local_addr().is_ok_and(|a| a.port() == port))
 }
 
-async fn wait_for_end(server: &Server) -> io::Result<()> {
+/// Begins to load the data on a thread of its own; until that is over, clients are told so.
+fn load(server: &Arc<Server>) -> io::Result<tokio::sync::oneshot::Receiver<Result<(), String>>> {
+    let (done, loaded) = tokio::sync::oneshot::channel();
+    server.set_loading(true);
+    let server = Arc::clone(server);
+    std::thread::Builder::new().name("load".into()).spawn(move || {
+        let row = server.threads + LOADER_ROW;
+        let mut w = Worker::new(Arc::clone(&server), row);
+        let result = loading::load(&server, &mut w, None, Existing::Refuse);
+        drop(w);
+        memory::retire(row);
+        let _end_came_first = done.send(result.map(drop).map_err(|e| e.to_string()));
+    })?;
+    Ok(loaded)
+}
+
+/// Saves before the end, if that is to be. False: it failed, and the server goes on.
+async fn may_end(server: &Arc<Server>, why: End) -> bool {
+    let flags = match why {
+        End::Asked => return true, // SHUTDOWN has saved
+        End::Signal(param) => server.config.int(param),
+    };
+    let asked = match (flags & SHUTDOWN_SAVE != 0, flags & SHUTDOWN_NOSAVE != 0) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        (false, false) => None,
+    };
+    let saver = Arc::clone(server);
+    let saved = tokio::task::spawn_blocking(move || {
+        let saved = saving::save_before_end(&saver, asked);
+        memory::retire(saver.threads + SAVER_ROW);
+        saved
+    });
+    matches!(saved.await, Ok(Ok(()))) || flags & SHUTDOWN_FORCE != 0
+}
+
+/// Why the server is to end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// SHUTDOWN.
+    Asked,
+    /// A signal, about which this directive says more.
+    Signal(Param),
+}
+
+async fn wait_for_end(server: &Server) -> io::Result<End> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
@@ -207,16 +268,16 @@ async fn wait_for_end(server: &Server) -> io::Result<()> {
         tokio::select! {
             _ = term.recv() => {
                 tracing::warn!("Received SIGTERM scheduling shutdown...");
-                return Ok(());
+                return Ok(End::Signal(Param::ShutdownOnSigterm));
             }
             _ = int.recv() => {
                 tracing::warn!("Received SIGINT scheduling shutdown...");
-                return Ok(());
+                return Ok(End::Signal(Param::ShutdownOnSigint));
             }
             _ = hup.recv() => tracing::info!("ignoring SIGHUP: the log file is opened anew for every line"),
             () = server.shutdown.cancelled() => {
                 tracing::warn!("User requested shutdown...");
-                return Ok(());
+                return Ok(End::Asked);
             }
         }
     }

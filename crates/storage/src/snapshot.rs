@@ -472,6 +472,13 @@ impl Drop for Walker<'_> {
     }
 }
 
+/// Writes the keys of one database in a locked shard as they are, without a snapshot.
+pub fn write_all(shard: &Shard, db: u32, sink: &mut impl Sink) {
+    for entry in shard.dbs[db as usize].table.iter() {
+        sink.value(&meta_of(entry, db), entry.value());
+    }
+}
+
 fn meta_of(entry: &Entry, db: u32) -> Meta<'_> {
     Meta {
         db,

@@ -58,7 +58,7 @@ fn keys_in(fs: &dyn Fs) -> Option<usize> {
     let mut reader = open(fs, &PathBuf::from("dir/dump.rdb"), &Limits::default(), true)
         .expect("a file that can be read")?;
     let mut keys = 0;
-    while let Some(item) = reader.next().expect("a whole file") {
+    while let Some(item) = reader.next_item().expect("a whole file") {
         keys += usize::from(matches!(item, Item::Record(_)));
     }
     Some(keys)

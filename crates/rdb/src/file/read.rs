@@ -144,7 +144,7 @@ impl<R: Read> FileReader<R> {
     ///
     /// # Errors
     /// What is wrong, and where. Nothing may be read after it.
-    pub fn next(&mut self) -> Result<Option<Item>, FileError> {
+    pub fn next_item(&mut self) -> Result<Option<Item>, FileError> {
         if self.over {
             return Ok(None);
         }

@@ -52,7 +52,7 @@ fn sample(timed: bool, clocks: Clocks) -> Vec<u8> {
 fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
     let mut reader = FileReader::new(bytes, &Limits::default(), true).map_err(|e| e.to_string())?;
     let mut seen = vec![reader.version().to_string()];
-    while let Some(item) = reader.next().map_err(|e| e.to_string())? {
+    while let Some(item) = reader.next_item().map_err(|e| e.to_string())? {
         seen.push(match item {
             Item::Aux(name, value) => format!("aux {} {}", name.escape_ascii(), value.escape_ascii()),
             Item::Resize { db, keys, expiring } => format!("resize {db} {keys} {expiring}"),

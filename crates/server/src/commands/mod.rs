@@ -25,6 +25,7 @@ mod monitor;
 mod process;
 mod pubsub;
 mod pubsub_sharded;
+mod saving;
 mod scripting;
 mod slowlog;
 mod transactions;
@@ -171,6 +172,7 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         process::COMMANDS,
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
+        saving::COMMANDS,
         scripting::eval::COMMANDS,
         scripting::fcall::COMMANDS,
         scripting::function::COMMANDS,

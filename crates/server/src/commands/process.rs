@@ -1,15 +1,23 @@
 //! SHUTDOWN, TIME, ROLE: the process as a whole.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
+use holdfast_resp::Reply;
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::blocking;
+use crate::memory;
 use crate::registry::Run;
-use crate::session::Flow;
+use crate::saving;
+use crate::server::SAVER_ROW;
+use crate::session::{Flow, Replies, Wait};
+
+const CANNOT_END: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[&SHUTDOWN, &TIME, &ROLE];
@@ -68,7 +76,7 @@ const ROLE: ServerCommand = ServerCommand {
     run: Run::Server(role),
 };
 
-/// There is nothing to save or to wait for yet, so every valid form ends the server at once.
+/// Saves first if that is asked for, or if there are save points and it is not asked not to.
 fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let (mut save, mut nosave, mut now, mut force, mut abort) = (false, false, false, false, false);
     for word in args.from(1) {
@@ -93,14 +101,52 @@ fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     {
         return Err(ServerError::new(text));
     }
-    if save {
-        return Err(ServerError::new(
-            "ERR SHUTDOWN SAVE is not possible: this server has no persistence yet; use SHUTDOWN NOSAVE",
-        ));
+    let asked = match (save, nosave) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        (false, false) => None,
+    };
+    let server = Arc::clone(&call.session.server);
+    server.stats.add(call.w.id, &mut call.w.counters);
+    let will_save = asked.unwrap_or_else(|| !server.config.save_points().is_empty());
+    if !will_save || tokio::runtime::Handle::try_current().is_err() {
+        return match saving::save_before_end(&server, asked) {
+            Err(_) if !force => Err(ServerError::new(CANNOT_END)),
+            Ok(()) | Err(_) => {
+                server.shutdown.cancel();
+                Ok(Flow::Close)
+            }
+        };
     }
-    tracing::warn!("User requested shutdown...");
-    call.session.server.shutdown.cancel();
-    Ok(Flow::Close)
+    let session = &call.session;
+    let muted = session.replies != Replies::On;
+    let waiter =
+        session
+            .server
+            .blocking
+            .enter_job(&session.client, call.entry, session.db, session.proto, muted);
+    let job = Arc::clone(&waiter);
+    let thread = std::thread::Builder::new()
+        .name("shutdown".into())
+        .spawn(move || {
+            let saved = saving::save_before_end(&server, asked);
+            memory::retire(server.threads + SAVER_ROW);
+            if saved.is_ok() || force {
+                return server.shutdown.cancel();
+            }
+            let mut reply = Reply::new(Vec::new(), job.proto);
+            reply.error(CANNOT_END);
+            blocking::unblock(&server, None, &job, reply.as_bytes());
+        });
+    if let Err(error) = thread {
+        tracing::warn!(%error, "no thread for SHUTDOWN");
+        blocking::cancel(&call.session.server, &waiter);
+        return Err(ServerError::new(CANNOT_END));
+    }
+    Ok(Flow::Blocked(Wait {
+        waiter,
+        timeout_ms: None,
+    }))
 }
 
 fn time(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {

@@ -1,28 +1,58 @@
-//! `# Persistence`. Nothing is written to files yet: the fields say what Redis says before the first save and with
-//! the append only file switched off. A fork never happens here, so what belongs to one stays 0 for good.
+//! `# Persistence`. The append only file is not written yet: its fields say what Redis says while it is off. A fork never happens here, so what belongs to one stays 0 for good.
 
-use super::{Row, Snapshot};
+use std::sync::atomic::Ordering;
+
+use super::Row;
+use crate::saving;
 
 pub(super) const ROWS: &[Row] = &[
-    ("loading", |_| zero()),
+    ("loading", |s| u8::from(s.server.is_loading()).to_string()),
     ("async_loading", |_| zero()),
     ("current_cow_peak", |_| zero()),
     ("current_cow_size", |_| zero()),
     ("current_cow_size_age", |_| zero()),
     ("current_fork_perc", |_| "0.00".to_owned()),
-    ("current_save_keys_processed", |_| zero()),
-    ("current_save_keys_total", |_| zero()),
-    ("rdb_changes_since_last_save", |s| s.totals.dirty.to_string()),
-    ("rdb_bgsave_in_progress", |_| zero()),
+    ("current_save_keys_processed", |s| {
+        s.server.saving.keys().0.to_string()
+    }),
+    ("current_save_keys_total", |s| {
+        s.server.saving.keys().1.to_string()
+    }),
+    ("rdb_changes_since_last_save", |s| {
+        saving::changes(s.server).to_string()
+    }),
+    ("rdb_bgsave_in_progress", |s| {
+        u8::from(s.server.saving.background_for().is_some()).to_string()
+    }),
     // The start counts as the first save, as in Redis.
-    ("rdb_last_save_time", started),
-    ("rdb_last_bgsave_status", |_| ok()),
-    ("rdb_last_bgsave_time_sec", |_| never()),
-    ("rdb_current_bgsave_time_sec", |_| never()),
-    ("rdb_saves", |_| zero()),
+    ("rdb_last_save_time", |s| {
+        s.server.saving.last_save_s().to_string()
+    }),
+    ("rdb_last_bgsave_status", |s| {
+        if s.server.saving.last_failed() {
+            "err"
+        } else {
+            "ok"
+        }
+        .to_owned()
+    }),
+    ("rdb_last_bgsave_time_sec", |s| {
+        s.server.saving.last_took_s().to_string()
+    }),
+    ("rdb_current_bgsave_time_sec", |s| {
+        match s.server.saving.background_for() {
+            Some(time) => time.as_secs().to_string(),
+            None => never(),
+        }
+    }),
+    ("rdb_saves", |s| s.server.saving.saves().to_string()),
     ("rdb_last_cow_size", |_| zero()),
-    ("rdb_last_load_keys_expired", |_| zero()),
-    ("rdb_last_load_keys_loaded", |_| zero()),
+    ("rdb_last_load_keys_expired", |s| {
+        s.server.saving.load_expired.load(Ordering::Relaxed).to_string()
+    }),
+    ("rdb_last_load_keys_loaded", |s| {
+        s.server.saving.loaded.load(Ordering::Relaxed).to_string()
+    }),
     ("aof_enabled", |_| zero()),
     ("aof_rewrite_in_progress", |_| zero()),
     ("aof_rewrite_scheduled", |_| zero()),
@@ -36,10 +66,6 @@ pub(super) const ROWS: &[Row] = &[
     ("module_fork_in_progress", |_| zero()),
     ("module_fork_last_cow_size", |_| zero()),
 ];
-
-fn started(s: &Snapshot<'_>) -> String {
-    (s.server.started_ms / 1000).to_string()
-}
 
 fn zero() -> String {
     "0".to_owned()

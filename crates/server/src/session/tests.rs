@@ -500,3 +500,27 @@ fn no_arguments_panic_and_every_command_has_one_reply() {
         while desk.garbage.try_recv().is_ok() {}
     }
 }
+
+#[test]
+fn while_the_data_are_loaded_only_some_commands_are_taken() {
+    let mut d = Desk::new();
+    let mut s = d.session();
+    d.server.set_loading(true);
+    let loading = "-LOADING Redis is loading the dataset in memory";
+    for line in ["GET k", "SET k v", "PING", "SAVE", "BGSAVE", "DBSIZE"] {
+        assert_eq!(d.run(&mut s, line).trim_end(), loading, "{line}");
+    }
+    for line in [
+        "LASTSAVE",
+        "INFO persistence",
+        "CONFIG GET save",
+        "MULTI",
+        "CLIENT ID",
+    ] {
+        assert_ne!(d.run(&mut s, line).trim_end(), loading, "{line}");
+    }
+    assert_eq!(d.run(&mut s, "SET k v").trim_end(), loading);
+    d.server.set_loading(false);
+    assert!(d.run(&mut s, "EXEC").starts_with("-EXECABORT"));
+    assert_eq!(d.run(&mut s, "SET k v").trim_end(), "+OK");
+}

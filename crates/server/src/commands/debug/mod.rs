@@ -5,6 +5,7 @@ mod digest;
 mod object;
 mod process;
 mod protocol;
+mod reload;
 mod tables;
 
 use holdfast_commands::args::Args;
@@ -196,6 +197,13 @@ const ROWS: &[Row] = &[
         "<size>",
         "Accepted; the form of large elements is chosen by the limits of lists.",
         process::packed_threshold,
+    ),
+    row(
+        "RELOAD",
+        (0, ANY),
+        "[MERGE] [NOFLUSH] [NOSAVE]",
+        "Save the data, forget them and load them again.",
+        reload::reload,
     ),
     row(
         "REPLYBUFFER",

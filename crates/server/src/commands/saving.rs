@@ -1,0 +1,155 @@
+//! SAVE, BGSAVE, LASTSAVE: <https://redis.io/commands/bgsave>.
+//!
+//! Neither stops anybody: both write the data of the moment at which they were given, while others work on. SAVE answers
+//! when the file is there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use holdfast_commands::args::Args;
+use holdfast_commands::error::CmdError;
+use holdfast_commands::flags;
+use holdfast_commands::spec::{Arg, Group, Spec};
+use holdfast_resp::Reply;
+
+use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::blocking;
+use crate::memory;
+use crate::registry::Run;
+use crate::saving;
+use crate::server::SAVER_ROW;
+use crate::session::{Flow, Replies, Wait};
+
+/// The family.
+pub const COMMANDS: &[&ServerCommand] = &[&BGSAVE, &LASTSAVE, &SAVE];
+
+const SAVE: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "save",
+        arity: 1,
+        flags: flags!(Flags: ADMIN, NOSCRIPT, NO_ASYNC_LOADING, NO_MULTI),
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Writes the data to the snapshot file and answers when it is there.",
+        complexity: "O(N), N: number of keys of all databases",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(save),
+};
+
+const BGSAVE: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "bgsave",
+        arity: -1,
+        flags: flags!(Flags: ADMIN, NOSCRIPT, NO_ASYNC_LOADING),
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Begins to write the data to the snapshot file.",
+        complexity: "O(1)",
+        args: &[Arg::word("schedule", "SCHEDULE").opt().since("3.2.2")],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(bgsave),
+};
+
+const LASTSAVE: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "lastsave",
+        arity: 1,
+        flags: flags!(Flags: LOADING, STALE, FAST),
+        acl: flags!(Acl: ADMIN, DANGEROUS),
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Returns the Unix time of the last snapshot that was written.",
+        complexity: "O(1)",
+        tips: &["nondeterministic_output"],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(lastsave),
+};
+
+const IN_PROGRESS: &str = "ERR Background save already in progress";
+
+fn lastsave(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    let last = call.session.server.saving.last_save_s();
+    call.w.reply.int(last);
+    Ok(Flow::Continue)
+}
+
+fn save(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    count_changes(call);
+    let server = Arc::clone(&call.session.server);
+    let Some(claim) = server.saving.claim() else {
+        return Err(ServerError::new(IN_PROGRESS));
+    };
+    if tokio::runtime::Handle::try_current().is_err() {
+        return match saving::save(&server, &claim, || {}) {
+            Ok(()) => call.ok(),
+            Err(_) => Err(ServerError::new("ERR")),
+        };
+    }
+    let session = &call.session;
+    let muted = session.replies != Replies::On;
+    let waiter =
+        session
+            .server
+            .blocking
+            .enter_job(&session.client, call.entry, session.db, session.proto, muted);
+    let job = Arc::clone(&waiter);
+    let thread = std::thread::Builder::new().name("save".into()).spawn(move || {
+        let saved = saving::save(&server, &claim, || {});
+        drop(claim);
+        memory::retire(server.threads + SAVER_ROW);
+        let mut reply = Reply::new(Vec::new(), job.proto);
+        match saved {
+            Ok(()) => reply.ok(),
+            Err(_) => reply.error("ERR"),
+        }
+        blocking::unblock(&server, None, &job, reply.as_bytes());
+    });
+    if let Err(error) = thread {
+        tracing::warn!(%error, "no thread for SAVE");
+        blocking::cancel(&call.session.server, &waiter);
+        return Err(ServerError::new("ERR"));
+    }
+    Ok(Flow::Blocked(Wait {
+        waiter,
+        timeout_ms: None,
+    }))
+}
+
+fn bgsave(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    let schedule = match args.len() {
+        1 => false,
+        2 if args.is(1, "SCHEDULE") => true,
+        _ => return Err(CmdError::Syntax.into()),
+    };
+    count_changes(call);
+    let server = Arc::clone(&call.session.server);
+    if server.saving.background_for().is_some() {
+        return Err(ServerError::new(IN_PROGRESS));
+    }
+    let claim = if call.locked.is_some() {
+        None // the cut takes locks that are held here
+    } else {
+        server.saving.claim()
+    };
+    match claim {
+        Some(claim) => {
+            saving::begin_in_background(&server, claim).map_err(|e| ServerError::new(format!("ERR {e}")))?;
+            call.w.reply.simple("Background saving started");
+        }
+        None if schedule || call.locked.is_some() => {
+            server.saving.scheduled.store(true, Ordering::Relaxed);
+            call.w.reply.simple("Background saving scheduled");
+        }
+        None => return Err(ServerError::new(IN_PROGRESS)),
+    }
+    Ok(Flow::Continue)
+}
+
+/// The changes of this pipeline belong to the save.
+fn count_changes(call: &mut Call<'_, '_>) {
+    let server = Arc::clone(&call.session.server);
+    server.stats.add(call.w.id, &mut call.w.counters);
+}
