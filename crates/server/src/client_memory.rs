@@ -107,9 +107,10 @@ impl ClientMemory {
                 bytes,
                 "ending a client: all together are over maxmemory-clients"
             );
+            // Counted first: who sees that it is gone finds it counted.
+            self.evicted.fetch_add(1, Ordering::Relaxed);
             client.kill();
             self.forget(&client);
-            self.evicted.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
