@@ -27,6 +27,7 @@ const EXPLAINED: &[(&str, &str)] = &[
         "msetnx",
         "7.2 drops the request policy, which would break its atomicity",
     ),
+    ("client|list", "takes the filters of Valkey 9"),
     (
         "client|kill",
         "Redis shows that one argument is deprecated; we describe none of those",

@@ -62,6 +62,19 @@ const CLIENT_LIST: ServerCommand = ServerCommand {
                 .token("ID")
                 .opt()
                 .since("6.2.0"),
+            Arg::string("username").token("USER").opt().since("8.1.0"),
+            Arg::string("ip:port").token("ADDR").opt().since("8.1.0"),
+            Arg::string("local-ip:port").token("LADDR").opt().since("8.1.0"),
+            Arg::string("yes/no").token("SKIPME").opt().since("8.1.0"),
+            Arg::integer("maxage").token("MAXAGE").opt().since("8.1.0"),
+            Arg::string("name").token("NAME").opt().since("9.0.0"),
+            Arg::integer("idle").token("IDLE").opt().since("9.0.0"),
+            Arg::string("flags").token("FLAGS").opt().since("9.0.0"),
+            Arg::string("lib-name").token("LIB-NAME").opt().since("9.0.0"),
+            Arg::string("lib-ver").token("LIB-VER").opt().since("9.0.0"),
+            Arg::integer("db").token("DB").opt().since("9.0.0"),
+            Arg::string("capa").token("CAPA").opt().since("9.0.0"),
+            Arg::string("ip").token("IP").opt().since("9.0.0"),
         ],
         ..Spec::DEFAULT
     },

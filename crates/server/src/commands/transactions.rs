@@ -238,7 +238,7 @@ pub(crate) fn wants_all(entry: &Entry) -> bool {
     match (entry.run, entry.keys) {
         (Run::Server(_), _) => !matches!(
             entry.spec.name,
-            "ping" | "echo" | "time" | "select" | "publish" | "spublish" | "unwatch"
+            "ping" | "echo" | "time" | "select" | "publish" | "spublish" | "wait" | "waitaof" | "unwatch"
         ),
         (_, KeyPlan::All | KeyPlan::Roam) => true,
         (Run::Data(_) | Run::Container, KeyPlan::None | KeyPlan::One(_) | KeyPlan::Specs) => false,

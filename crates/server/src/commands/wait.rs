@@ -22,7 +22,7 @@ const WAIT: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "wait",
         arity: 3,
-        flags: flags!(Flags: NOSCRIPT),
+        flags: flags!(Flags: BLOCKING),
         acl: flags!(Acl: CONNECTION),
         group: Group::Generic,
         since: "3.0.0",
@@ -39,7 +39,7 @@ const WAITAOF: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "waitaof",
         arity: 4,
-        flags: flags!(Flags: NOSCRIPT),
+        flags: flags!(Flags: BLOCKING),
         acl: flags!(Acl: CONNECTION),
         group: Group::Generic,
         since: "7.2.0",

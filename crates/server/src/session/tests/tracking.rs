@@ -126,6 +126,23 @@ fn what_is_read_in_a_transaction_behind_a_change_of_it_is_remembered() {
 }
 
 #[test]
+fn what_a_script_reads_is_remembered_for_its_client() {
+    let mut desk = Desk::new();
+    let (mut reader, mut writer) = pair(&mut desk, "");
+    let eval =
+        "EVAL return{redis.call('get',KEYS[1]),redis.call('set','other',1),redis.call('get','k')} 1 declared";
+    assert_eq!(desk.run(&mut reader, eval), "*3 _ +OK _ ");
+    desk.run(&mut writer, "SET k 1");
+    assert_eq!(desk.run(&mut reader, ""), K);
+    desk.run(
+        &mut writer,
+        "EVAL redis.call('set',KEYS[1],1)redis.call('set','other',2) 1 declared",
+    );
+    let mail = desk.run(&mut reader, "");
+    assert!(mail.contains("$8 declared") && !mail.contains("other"), "{mail}");
+}
+
+#[test]
 fn a_message_does_not_overtake_the_reply_of_a_transaction_that_unsubscribes() {
     let mut desk = Desk::new();
     let (mut reader, mut writer) = pair(&mut desk, "");
