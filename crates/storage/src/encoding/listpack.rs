@@ -14,6 +14,7 @@
 //! compares bytes and never decodes.
 
 mod entry;
+mod reverse;
 #[cfg(test)]
 mod tests;
 

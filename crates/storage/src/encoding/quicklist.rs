@@ -7,6 +7,9 @@
 //!                     listpack      listpack     one element above the limit
 //! ```
 //!
+//! A first node that was made by a push at the front holds its elements from the last to the first, so that the next
+//! push is an append: moving up to 8 KiB for each was half the cost of LPUSH. It is put in order when it is full.
+//!
 //! A node's number of entries stands beside its pointer, so finding element `k` reads a contiguous array and touches
 //! one listpack: a million short elements are 2,500 nodes. Changes move bytes inside one node and pointers of nodes,
 //! never the elements of other nodes. Small neighbours are joined after a change in the middle.
@@ -166,13 +169,39 @@ impl Quicklist {
                 .is_some_and(|node| node.try_insert(node.count(), value, limits)),
         };
         if !added {
-            let node = Node::of_value(value, limits);
             match end {
-                End::Front => self.nodes.push_front(node),
-                End::Back => self.nodes.push_back(node),
+                End::Front => {
+                    if let Some(full) = self.nodes.front_mut() {
+                        full.straighten();
+                    }
+                    self.nodes.push_front(Node::of_first(value, limits));
+                }
+                End::Back => self.nodes.push_back(Node::of_value(value, limits)),
             }
         }
         self.len += 1;
+    }
+
+    /// Removes the element at one end, if there is one.
+    pub fn pop(&mut self, end: End) {
+        let node = match end {
+            End::Front => self.nodes.front_mut(),
+            End::Back => self.nodes.back_mut(),
+        };
+        let Some(node) = node else {
+            return;
+        };
+        if node.count() > 1 {
+            node.pop(end);
+            self.len -= 1;
+            return;
+        }
+        match end {
+            End::Front => self.nodes.pop_front(),
+            End::Back => self.nodes.pop_back(),
+        };
+        self.len -= 1;
+        self.release_slack();
     }
 
     /// Removes the `count` elements from number `start` on; fewer if the list ends.

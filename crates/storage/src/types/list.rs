@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::encoding::listpack::{Item, Listpack};
@@ -91,10 +92,18 @@ impl List {
         }
     }
 
+    /// The listpack, if it is one.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match self.0.as_ref() {
+            OneOf2::A(pack) => Some(pack),
+            OneOf2::B(_) => None,
+        }
+    }
+
     /// The parts in order, as RDB writes them; a listpack is one part.
     pub fn nodes(&self) -> impl Iterator<Item = NodeRef<'_>> {
         let (pack, list) = match self.0.as_ref() {
-            OneOf2::A(pack) => (Some(NodeRef::Packed(pack)), None),
+            OneOf2::A(pack) => (Some(NodeRef::Packed(Cow::Borrowed(pack))), None),
             OneOf2::B(list) => (None, Some(list.nodes())),
         };
         pack.into_iter().chain(list.into_iter().flatten())
@@ -253,11 +262,16 @@ impl List {
 
     /// Removes `count` elements, at most the length, at one end.
     fn remove_end(&mut self, end: End, count: usize, limits: &ListLimits) {
-        let start = match end {
-            End::Front => 0,
-            End::Back => self.len() - count,
-        };
-        self.remove_range(start, count);
+        match self.0.as_mut() {
+            OneOf2::B(list) if count == 1 => list.pop(end),
+            OneOf2::A(_) | OneOf2::B(_) => {
+                let start = match end {
+                    End::Front => 0,
+                    End::Back => self.len() - count,
+                };
+                self.remove_range(start, count);
+            }
+        }
         self.shrink(limits);
     }
 

@@ -81,7 +81,7 @@ pub(super) fn quicklist(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult
         }
         for node in list.nodes() {
             match node {
-                NodeRef::Packed(pack) => print(pack),
+                NodeRef::Packed(pack) => print(&pack),
                 NodeRef::Plain(text) => tracing::info!(bytes = text.len(), "plain node"),
             }
         }
@@ -94,11 +94,7 @@ pub(super) fn quicklist(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult
 fn pack_of(value: ValueRef<'_>) -> Option<&Listpack> {
     match value {
         ValueRef::Int(_) | ValueRef::Str { .. } | ValueRef::Heap(_) => None,
-        ValueRef::List(list) if list.encoding() == "listpack" => match list.nodes().next() {
-            Some(NodeRef::Packed(pack)) => Some(pack),
-            Some(NodeRef::Plain(_)) | None => None,
-        },
-        ValueRef::List(_) => None,
+        ValueRef::List(list) => list.as_listpack(),
         ValueRef::Set(set) => set.as_listpack(),
         ValueRef::Hash(hash) => hash.as_listpack(),
         ValueRef::Zset(zset) => zset.as_listpack(),

@@ -9,6 +9,8 @@ use crate::encoding::listpack::{self, Item, Needle};
 #[derive(Clone, Debug)]
 pub(super) enum NodeIter<'a> {
     Packed(listpack::Iter<'a>),
+    /// From the last entry to the first.
+    Reversed(listpack::Iter<'a>),
     Plain(&'a [u8]),
     Done,
 }
@@ -45,6 +47,10 @@ impl<'a> Iter<'a> {
             NodeIter::Packed(pack) => match self.end {
                 End::Front => pack.next(),
                 End::Back => pack.next_back(),
+            },
+            NodeIter::Reversed(pack) => match self.end {
+                End::Front => pack.next_back(),
+                End::Back => pack.next(),
             },
             NodeIter::Plain(element) => {
                 let item = Item::Bytes(element);

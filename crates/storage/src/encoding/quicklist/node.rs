@@ -1,6 +1,7 @@
 //! One node of a quicklist: a listpack, or one large element, and how large either may be. It knows nothing of its
 //! neighbours.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum Inner {
     Packed(Listpack),
+    /// The elements from the last to the first: what is pushed at the front is appended, and nothing moves.
+    Reversed(Listpack),
     Plain(Box<[u8]>),
     /// The same, and a snapshot holds it, too: copied by the first change.
     SharedPacked(Arc<Listpack>),
@@ -75,9 +78,10 @@ pub(super) enum Inner {
 }
 
 impl Inner {
-    /// Of its own again.
+    /// Of its own again, and in order.
     pub(super) fn own(&mut self) -> &mut Self {
         match self {
+            Self::Reversed(pack) => *self = Self::Packed(pack.reversed()),
             Self::SharedPacked(pack) => *self = Self::Packed(Listpack::clone(pack)),
             Self::SharedPlain(element) => *self = Self::Plain(Box::clone(element)),
             Self::Packed(_) | Self::Plain(_) => {}
@@ -87,11 +91,18 @@ impl Inner {
 }
 
 /// What a node holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum NodeRef<'a> {
     /// Several elements.
-    Packed(&'a Listpack),
+    Packed(Cow<'a, Listpack>),
     /// One large element.
+    Plain(&'a [u8]),
+}
+
+/// What a node holds, as it is.
+enum Content<'a> {
+    Packed(&'a Listpack),
+    Reversed(&'a Listpack),
     Plain(&'a [u8]),
 }
 
@@ -122,22 +133,42 @@ impl Node {
         Self::packed(pack)
     }
 
-    /// What it holds.
+    /// A first node of one element, which others will be put before.
+    pub(super) fn of_first(value: &[u8], limits: ListLimits) -> Self {
+        let mut node = Self::of_value(value, limits);
+        if let Inner::Packed(pack) = &mut node.inner {
+            node.inner = Inner::Reversed(std::mem::take(pack));
+        }
+        node
+    }
+
+    /// What it holds; a copy if the elements are in the opposite order.
     pub fn view(&self) -> NodeRef<'_> {
         match &self.inner {
-            Inner::Packed(pack) => NodeRef::Packed(pack),
+            Inner::Packed(pack) => NodeRef::Packed(Cow::Borrowed(pack)),
+            Inner::Reversed(pack) => NodeRef::Packed(Cow::Owned(pack.reversed())),
             Inner::Plain(element) => NodeRef::Plain(element),
-            Inner::SharedPacked(pack) => NodeRef::Packed(pack),
+            Inner::SharedPacked(pack) => NodeRef::Packed(Cow::Borrowed(pack)),
             Inner::SharedPlain(element) => NodeRef::Plain(element),
+        }
+    }
+
+    /// Puts the elements in order, now that others stand before them.
+    pub(super) fn straighten(&mut self) {
+        if let Inner::Reversed(_) = self.inner {
+            self.inner.own();
         }
     }
 
     /// A second owner of the same content, which neither of the two changes for the other.
     pub(super) fn fork(&mut self) -> Self {
+        self.straighten();
         match std::mem::replace(&mut self.inner, Inner::Plain(Box::default())) {
             Inner::Packed(pack) => self.inner = Inner::SharedPacked(Arc::new(pack)),
             Inner::Plain(element) => self.inner = Inner::SharedPlain(Arc::new(element)),
-            shared @ (Inner::SharedPacked(_) | Inner::SharedPlain(_)) => self.inner = shared,
+            shared @ (Inner::Reversed(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_)) => {
+                self.inner = shared
+            }
         }
         self.clone()
     }
@@ -148,49 +179,76 @@ impl Node {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match self.view() {
-            NodeRef::Packed(pack) => pack.total_bytes(),
-            NodeRef::Plain(element) => element.len(),
+        match self.content() {
+            Content::Packed(pack) | Content::Reversed(pack) => pack.total_bytes(),
+            Content::Plain(element) => element.len(),
         }
     }
 
     pub(super) fn at(&self, entry: usize) -> Option<Item<'_>> {
-        match self.view() {
-            NodeRef::Packed(pack) => pack.get(entry as i64),
-            NodeRef::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
+        match self.content() {
+            Content::Packed(pack) => pack.get(entry as i64),
+            Content::Reversed(pack) => pack.get(-1 - entry as i64),
+            Content::Plain(element) => (entry == 0).then_some(Item::Bytes(element)),
         }
     }
 
     /// The elements from number `entry` on.
     pub(super) fn iter_from(&self, entry: usize) -> NodeIter<'_> {
-        match self.view() {
-            NodeRef::Packed(pack) => match pack.seek(entry as i64) {
+        match self.content() {
+            _all if entry == 0 => self.iter(),
+            Content::Packed(pack) => match pack.seek(entry as i64) {
                 Some(pos) => NodeIter::Packed(pack.iter_from(pos)),
                 None => NodeIter::Done,
             },
-            NodeRef::Plain(element) if entry == 0 => NodeIter::Plain(element),
-            NodeRef::Plain(_) => NodeIter::Done,
+            Content::Reversed(pack) => match pack.seek(-(entry as i64)) {
+                Some(pos) => NodeIter::Reversed(pack.iter_before(pos)),
+                None => NodeIter::Done,
+            },
+            Content::Plain(_) => NodeIter::Done,
         }
     }
 
     pub(super) fn iter(&self) -> NodeIter<'_> {
-        match self.view() {
-            NodeRef::Packed(pack) => NodeIter::Packed(pack.iter()),
-            NodeRef::Plain(element) => NodeIter::Plain(element),
+        match self.content() {
+            Content::Packed(pack) => NodeIter::Packed(pack.iter()),
+            Content::Reversed(pack) => NodeIter::Reversed(pack.iter()),
+            Content::Plain(element) => NodeIter::Plain(element),
+        }
+    }
+
+    fn content(&self) -> Content<'_> {
+        match &self.inner {
+            Inner::Packed(pack) => Content::Packed(pack),
+            Inner::Reversed(pack) => Content::Reversed(pack),
+            Inner::Plain(element) => Content::Plain(element),
+            Inner::SharedPacked(pack) => Content::Packed(pack),
+            Inner::SharedPlain(element) => Content::Plain(element),
         }
     }
 
     /// Puts `value` before element number `entry` (at the end if there is none) if the node has room for it.
     pub(super) fn try_insert(&mut self, entry: usize, value: &[u8], limits: ListLimits) -> bool {
         let count = self.count as usize;
-        let Inner::Packed(pack) = self.inner.own() else {
-            return false;
+        if entry > 0 {
+            self.inner.own();
+        }
+        let (pack, reversed) = match &mut self.inner {
+            Inner::Reversed(pack) => (pack, true),
+            inner => match inner.own() {
+                Inner::Packed(pack) => (pack, false),
+                Inner::Plain(_) | Inner::Reversed(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => {
+                    return false;
+                }
+            },
         };
         let bytes = pack.total_bytes() + Listpack::entry_bound(value.len());
         if limits.is_large(value.len()) || !limits.allows(bytes, count + 1) {
             return false;
         }
-        if entry == 0 {
+        if reversed {
+            pack.push_back(value);
+        } else if entry == 0 {
             pack.push_front(value);
         } else if entry == count {
             pack.push_back(value);
@@ -203,14 +261,33 @@ impl Node {
 
     /// Removes the elements `range`.
     pub(super) fn remove(&mut self, range: Range<usize>) {
+        if let Inner::Reversed(pack) = &mut self.inner
+            && range.start == 0
+        {
+            pack.remove_range(-(range.len() as i64), range.len());
+            self.count -= range.len() as u32;
+            return;
+        }
         match self.inner.own() {
             Inner::Packed(pack) => {
                 pack.remove_range(range.start as i64, range.len());
                 self.count -= range.len() as u32;
             }
-            Inner::Plain(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => {
+            Inner::Plain(_) | Inner::Reversed(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => {
                 *self = Self::packed(Listpack::new())
             }
+        }
+    }
+
+    /// Removes the element at one end.
+    pub(super) fn pop(&mut self, end: End) {
+        match (&mut self.inner, end) {
+            (Inner::Packed(pack), End::Back) | (Inner::Reversed(pack), End::Front) => {
+                pack.pop_back();
+                self.count -= 1;
+            }
+            (_, End::Back) => self.remove(self.count() - 1..self.count()),
+            (_, End::Front) => self.remove(0..1),
         }
     }
 
@@ -225,7 +302,7 @@ impl Node {
             return Some(next);
         }
         if let Inner::Packed(pack) = self.inner.own() {
-            pack.append(tail);
+            pack.append(&tail);
         }
         self.count += next.count;
         None
@@ -263,7 +340,7 @@ impl Node {
                 self.remove(0..1);
                 1
             }
-            Inner::Plain(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => 0,
+            Inner::Plain(_) | Inner::Reversed(_) | Inner::SharedPacked(_) | Inner::SharedPlain(_) => 0,
         }
     }
 }
