@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use holdfast_commands::ctx::Handler;
-use holdfast_commands::spec::{Begin, Find, Flags, Spec};
+use holdfast_commands::spec::{Arg, Begin, Find, Flags, Group, Spec};
 use holdfast_resp::Frame;
 
 use crate::commands::{self, ServerHandler};
@@ -45,6 +45,8 @@ pub struct Entry {
     pub run: Run,
     /// How its shards are found.
     pub keys: KeyPlan,
+    /// Index of the argument that is the element which the command looks up in its one key's collection.
+    pub element: Option<u8>,
     /// Number for statistics: 0.. without gaps.
     pub id: usize,
     /// Subcommands, in order of their names.
@@ -104,6 +106,7 @@ impl Registry {
                 spec,
                 run,
                 keys: key_plan(spec),
+                element: element(spec),
                 id: by_id.len(),
                 subs,
             }));
@@ -189,6 +192,30 @@ fn find_sub(container: &'static Entry, name: &[u8]) -> Option<&'static Entry> {
         .iter()
         .copied()
         .find(|e| e.short_name().as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The first element of the commands that look one up, by what the declaration calls it.
+fn element(spec: &Spec) -> Option<u8> {
+    let collection = matches!(spec.group, Group::Hash | Group::Set | Group::SortedSet);
+    let at = |args: &[Arg], names: &[&str]| match args {
+        [_, Arg { name, .. }, ..] if names.contains(name) => Some(2),
+        [
+            _,
+            Arg {
+                name,
+                args: [Arg { name: first, .. }, ..],
+                ..
+            },
+            ..,
+        ] if *name == "field_value" && names.contains(first) => Some(2),
+        _ => None,
+    };
+    let found = at(spec.args, &["field", "member"]);
+    match spec.name {
+        // Without options the score stands in between.
+        "zadd" => Some(3),
+        _ => found.filter(|_| collection && key_plan(spec) == KeyPlan::One(1)),
+    }
 }
 
 fn key_plan(spec: &Spec) -> KeyPlan {

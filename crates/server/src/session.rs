@@ -227,6 +227,8 @@ impl Session {
         let whole = *input;
         let keyspace = &self.server.keyspace;
         let mut plans: SmallVec<[Plan; LOOK_AHEAD]> = SmallVec::new();
+        // Not for a single command, which would only wait here, nor again for a key that is named in a row.
+        let mut asked = None;
         for i in 0..count {
             let frame = scratch.frame(whole, i).0;
             let found = Registry::get().resolve(&frame);
@@ -237,14 +239,21 @@ impl Session {
                 }) => frame.get(*at as usize).map(|key| keyspace.hash(key)),
                 Ok(_) | Err(_) => None,
             };
-            if let Some(hash) = hash {
+            if let Some(hash) = hash
+                && count > 1
+                && asked.replace(hash) != Some(hash)
+            {
                 keyspace.prefetch_bucket(self.db, hash);
             }
             plans.push(Plan { found, hash });
         }
+        asked = None;
         for hash in plans.iter().filter_map(|p| p.hash) {
-            keyspace.prefetch_entry(self.db, hash);
+            if count > 1 && asked.replace(hash) != Some(hash) {
+                keyspace.prefetch_entry(self.db, hash);
+            }
         }
+        self.prefetch_elements(&plans, |i| scratch.frame(whole, i).0);
         w.meter.skip();
         for (i, plan) in plans.into_iter().enumerate() {
             let (frame, end) = scratch.frame(whole, i);
@@ -256,6 +265,36 @@ impl Session {
             }
         }
         Flow::Continue
+    }
+
+    /// Asks for the elements that commands in a row look up in the same collection: a look-up in a big hash is two waits
+    /// for memory, one after the other.
+    fn prefetch_elements<'f>(&self, plans: &[Plan], frame: impl Fn(usize) -> Frame<'f> + Copy) {
+        let mut at = 0;
+        while let Some(plan) = plans.get(at) {
+            let hash = plan.hash;
+            let run = plans[at..].iter().take_while(|other| other.hash == hash).count();
+            let in_run = at..at + run;
+            at += run;
+            let (Some(hash), true) = (hash, run > 1) else {
+                continue;
+            };
+            let element = |i: usize| {
+                let found = plans[i].found.as_ref().ok()?;
+                frame(i).get(usize::from(found.element?))
+            };
+            if let Ok(Entry {
+                keys: KeyPlan::One(key),
+                element: Some(_),
+                ..
+            }) = plan.found
+                && let Some(key) = frame(in_run.start).get(usize::from(*key))
+            {
+                self.server
+                    .keyspace
+                    .prefetch_elements(self.db, (key, hash), in_run.filter_map(element));
+            }
+        }
     }
 
     /// Executes one command, or queues it inside MULTI.

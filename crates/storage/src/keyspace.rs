@@ -14,10 +14,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use crate::encoding::prefetch::Stage;
 use crate::encoding::table::Table;
 use crate::field_expiry::FieldIndex;
 use crate::slot;
 use crate::snapshot::Cut;
+use crate::value::ValueRef;
 
 /// Hash slot and table hash of a key, computed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,6 +345,38 @@ impl Keyspace {
             keyspace: self,
             guards: Guards::One(shard, guard),
         })
+    }
+
+    /// The same for elements of one collection, which several commands in a row will look up: first what tells where
+    /// they are, then they themselves.
+    pub fn prefetch_elements<'e>(
+        &self,
+        db: u32,
+        key: (&[u8], KeyHash),
+        elements: impl Iterator<Item = &'e [u8]> + Clone,
+    ) {
+        let (key, hash) = key;
+        let Some(shard) = self.shards[self.shard_of(hash.slot) as usize].0.try_lock() else {
+            return;
+        };
+        let table = &shard.dbs[db as usize].table;
+        let Some(entry) = table.find(hash.hash, key).map(|pos| table.get(pos)) else {
+            return;
+        };
+        for stage in [Stage::Slot, Stage::Element] {
+            for element in elements.clone() {
+                match entry.value() {
+                    ValueRef::Hash(hash) => hash.prefetch(element, stage),
+                    ValueRef::Set(set) => set.prefetch(element, stage),
+                    ValueRef::Zset(zset) => zset.prefetch(element, stage),
+                    ValueRef::Int(_)
+                    | ValueRef::Str { .. }
+                    | ValueRef::Heap(_)
+                    | ValueRef::List(_)
+                    | ValueRef::Stream(_) => return,
+                }
+            }
+        }
     }
 
     /// Locks one shard.

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::member_index::MemberIndex;
 use super::member_slab::{MemberId, MemberSlab};
+use super::prefetch::Stage;
 use super::score_tree::{ById, ByScore, Entry, ScoreTree, Search, TreeIter};
 use super::undo::UndoSlot;
 
@@ -65,6 +66,22 @@ impl BigZset {
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let id = self.find(self.hash(member), member)?;
         Some(self.slab.get(id).0)
+    }
+
+    /// Asks for what a look-up of the member reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, member: &[u8], stage: Stage) {
+        let hash = self.hash(member);
+        match stage {
+            Stage::Slot => self.index.prefetch(hash),
+            Stage::Element => {
+                // The first whose tag fits is most likely the one.
+                self.index.find(hash, |id| {
+                    self.slab.prefetch(id);
+                    true
+                });
+            }
+        }
     }
 
     /// Adds a member or changes its score; returns the score it had. `score` is not NaN.

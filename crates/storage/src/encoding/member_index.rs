@@ -5,6 +5,7 @@
 
 use super::chunked::Chunked;
 use super::member_slab::MemberId;
+use super::prefetch::prefetch;
 
 /// Entries of a bucket: 12 tags, 12 ids and a link make 64 bytes.
 const SLOTS: usize = 12;
@@ -87,6 +88,12 @@ impl MemberIndex {
             }
             bucket = &self.overflow[bucket.overflow as usize];
         }
+    }
+
+    /// Asks for the bucket of a hash.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch((&raw const self.buckets[self.bucket_of(hash)]).cast());
     }
 
     /// Adds an id that is not in the index. `hash_of` gives the hash of ids already in it.

@@ -5,6 +5,7 @@
 //! Ids in place of pointers cost one lookup in a small directory, halve the size of both structures, and need no `unsafe`.
 
 use super::chunked::Chunked;
+use super::prefetch::prefetch;
 
 /// The most pages a slab can have, since ids have 32 bits: room for a billion members or more, over 100 GB in one key.
 const MAX_PAGES: u32 = 1 << (u32::BITS - SLOT_BITS);
@@ -130,6 +131,18 @@ impl MemberSlab {
         }
         if now_empty {
             self.close_page(class, number);
+        }
+    }
+
+    /// Asks for the place of the member `id`.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: MemberId) {
+        let (number, slot) = split(id);
+        match &self.pages[number as usize].body {
+            Body::Small { slot_len, buffer } => {
+                prefetch(buffer.as_ptr().wrapping_add(slot * *slot_len as usize));
+            }
+            Body::Large(slots) => prefetch(slots.as_ptr().wrapping_add(slot).cast()),
         }
     }
 

@@ -9,7 +9,7 @@ pub mod listpack;
 mod member_index;
 mod member_slab;
 pub mod packed_table;
-mod prefetch;
+pub(crate) mod prefetch;
 pub mod quicklist;
 pub mod sample;
 mod score_tree;

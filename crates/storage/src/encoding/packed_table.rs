@@ -30,6 +30,7 @@ use rand::Rng;
 
 pub use bucket::Entry;
 
+use super::prefetch::{Stage, prefetch};
 use super::sample::select;
 use super::undo::{OldEntry, UndoSlot};
 use bucket::{Bucket, Place, Places, Sizes, View};
@@ -144,6 +145,17 @@ impl<const VALUES: bool> PackedTable<VALUES> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Asks for the lines that a look-up of the field reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, field: &[u8], stage: Stage) {
+        let index = self.index_of(hash::hash(field));
+        let bucket = &self.chunks[index >> CHUNK_BITS][index & (CHUNK - 1)];
+        match stage {
+            Stage::Slot => prefetch((&raw const *bucket).cast()),
+            Stage::Element => bucket.prefetch(),
         }
     }
 

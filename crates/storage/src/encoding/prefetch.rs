@@ -2,6 +2,15 @@
 
 #![allow(unsafe_code)]
 
+/// What of a collection's element is asked for: what its look-up reads first, or next, which the first leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The slot of its hash.
+    Slot,
+    /// What the slot points to.
+    Element,
+}
+
 /// Fetches the line of an address into the first-level cache. Any address is allowed.
 #[inline(always)]
 pub(crate) fn prefetch(address: *const u8) {

@@ -23,6 +23,7 @@ use rand::Rng;
 
 use crate::encoding::listpack::{Item, Listpack};
 use crate::encoding::packed_table::HashTable;
+use crate::encoding::prefetch::Stage;
 use crate::encoding::sample::select;
 use crate::encoding::tagged::{MarkedBox, OneOf2, Tagged2};
 use crate::encoding::undo::{Origin, Undoable};
@@ -295,6 +296,12 @@ impl Hash {
             OneOf2::B(timed) => size_of::<Timed>() + timed.times.memory_usage(),
         };
         times + self.fields().memory_usage(samples)
+    }
+
+    /// Asks for what a look-up of the field reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, field: &[u8], stage: Stage) {
+        self.fields().prefetch(field, stage);
     }
 
     /// Allocations to free, which is what dropping the hash costs.

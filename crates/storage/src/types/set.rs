@@ -11,6 +11,7 @@ use crate::encoding::integer::{MAX_INTEGER_TEXT, parse_canonical};
 use crate::encoding::intset::{self, Intset};
 use crate::encoding::listpack::{self, Item, Listpack};
 use crate::encoding::packed_table::{self, SetTable};
+use crate::encoding::prefetch::Stage;
 use crate::encoding::sample::select;
 use crate::encoding::tagged::{OneOf3, Tagged3};
 
@@ -292,6 +293,15 @@ impl Set {
             OneOf3::A(ints) => ints.total_bytes(),
             OneOf3::B(pack) => pack.total_bytes(),
             OneOf3::C(table) => size_of::<SetTable>() + table.heap_bytes(),
+        }
+    }
+
+    /// Asks for what a look-up of the element reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, element: &[u8], stage: Stage) {
+        match self.0.as_ref() {
+            OneOf3::A(_) | OneOf3::B(_) => {}
+            OneOf3::C(table) => table.prefetch(element, stage),
         }
     }
 

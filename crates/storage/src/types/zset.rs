@@ -16,6 +16,7 @@ use rand::seq::index;
 
 use crate::encoding::big_zset::{BigIter, BigZset};
 use crate::encoding::listpack::{Item, Listpack};
+use crate::encoding::prefetch::Stage;
 use crate::encoding::tagged::{OneOf2, Tagged2};
 use packed::PackedIter;
 pub use range::{LexBound, ScoreRange};
@@ -390,6 +391,15 @@ impl Zset {
         match self.0.as_ref() {
             OneOf2::A(pack) => pack.total_bytes(),
             OneOf2::B(big) => size_of::<BigZset>() + big.heap_bytes(),
+        }
+    }
+
+    /// Asks for what a look-up of the element reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, element: &[u8], stage: Stage) {
+        match self.0.as_ref() {
+            OneOf2::A(_) => {}
+            OneOf2::B(big) => big.prefetch(element, stage),
         }
     }
 

@@ -14,6 +14,8 @@
 
 use std::hint::black_box;
 
+use super::super::prefetch::prefetch;
+
 use smallvec::SmallVec;
 
 /// Entries whose field and value have this many bytes together leave the blob.
@@ -93,6 +95,18 @@ impl Bucket {
                 blob: &mixed.blob,
                 large: &mixed.large,
             },
+        }
+    }
+
+    /// Asks for the lines with tags and lengths, and one in the middle of the data.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        match self {
+            Bucket::Packed(blob) => {
+                prefetch(blob.as_ptr());
+                prefetch(blob.as_ptr().wrapping_add(blob.len() / 2));
+            }
+            Bucket::Mixed(mixed) => prefetch((&raw const **mixed).cast()),
         }
     }
 

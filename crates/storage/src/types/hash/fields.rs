@@ -9,6 +9,7 @@ use rand::Rng;
 
 use crate::encoding::listpack::{self, Item, Listpack, Position};
 use crate::encoding::packed_table::{self, HashTable};
+use crate::encoding::prefetch::Stage;
 use crate::encoding::sample::select;
 use crate::encoding::tagged::{OneOf2, Tagged2};
 
@@ -203,6 +204,15 @@ impl Fields {
         match self.0.as_ref() {
             OneOf2::A(pack) => pack.total_bytes(),
             OneOf2::B(table) => size_of::<HashTable>() + table.heap_bytes(),
+        }
+    }
+
+    /// Asks for what a look-up of the field reads.
+    #[inline]
+    pub(crate) fn prefetch(&self, field: &[u8], stage: Stage) {
+        match self.0.as_ref() {
+            OneOf2::A(_) => {}
+            OneOf2::B(table) => table.prefetch(field, stage),
         }
     }
 
