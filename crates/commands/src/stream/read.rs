@@ -1,9 +1,9 @@
 //! XREAD: <https://redis.io/commands/xread>.
 
-use holdfast_storage::types::stream::{Stream, StreamId};
+use holdfast_storage::types::stream::{Entry, Stream, StreamId};
 use smallvec::SmallVec;
 
-use super::read_args::{ReadArgs, Which};
+use super::read_args::{Budget, ReadArgs, Which};
 use super::{id, reply};
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome, TimeoutReply, Wait};
@@ -11,7 +11,7 @@ use crate::error::CmdError;
 use crate::flags;
 use crate::spec::{Arg, Begin, Find, Group, KeySpec, Spec};
 
-/// `XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]`
+/// `XREAD [COUNT count] [MAXCOUNT count] [MAXSIZE bytes] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]`
 pub(crate) const XREAD: Command = Command {
     spec: &Spec {
         name: "xread",
@@ -34,6 +34,8 @@ pub(crate) const XREAD: Command = Command {
         complexity: "O(N), N: entries returned",
         args: &[
             Arg::integer("count").token("COUNT").opt(),
+            Arg::integer("maxcount").token("MAXCOUNT").opt().since("8.10.0"),
+            Arg::integer("maxsize").token("MAXSIZE").opt().since("8.10.0"),
             Arg::integer("milliseconds").token("BLOCK").opt(),
             Arg::block(
                 "streams",
@@ -93,6 +95,7 @@ fn xread(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     }
     let deferred = ctx.reply.mark();
     let header = ctx.reply.defer();
+    let mut budget = Budget::new(&parsed, ctx.reply);
     let mut served = 0;
     for (key, from) in parsed.keys.clone().zip(places) {
         let key = args.get(key);
@@ -102,9 +105,13 @@ fn xread(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         let Some(start) = from.start(stream) else {
             continue;
         };
+        if budget.is_spent(ctx.reply) {
+            break;
+        }
         served += 1;
         begin_stream(ctx.reply, key);
-        reply::entries(ctx.reply, stream.range(start, StreamId::MAX), parsed.count);
+        let entries = stream.range(start, StreamId::MAX);
+        write_entries(ctx.reply, entries, parsed.count, &mut budget);
     }
     if served == 0 {
         ctx.reply.truncate_to(deferred);
@@ -112,6 +119,27 @@ fn xread(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     }
     finish_streams(ctx.reply, header, served);
     Ok(Outcome::Done)
+}
+
+/// Writes entries of one stream, at most `count` (0: all) and as many as the budget lets, but one in any case.
+fn write_entries<'a>(
+    out: &mut holdfast_resp::Reply,
+    entries: impl Iterator<Item = Entry<'a>>,
+    count: usize,
+    budget: &mut Budget,
+) {
+    let header = out.defer();
+    let most = if count == 0 { usize::MAX } else { count };
+    let mut written = 0;
+    for entry in entries.take(most) {
+        if written > 0 && budget.is_spent(out) {
+            break;
+        }
+        reply::entry(out, entry);
+        budget.spend();
+        written += 1;
+    }
+    out.finish_array(header, written);
 }
 
 /// The key in front of its entries.

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use holdfast_resp::Reply;
+
 use crate::args::{self, Args};
 use crate::error::CmdError;
 
@@ -21,6 +23,10 @@ pub(super) struct ReadArgs<'a> {
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     /// Entries of each stream; 0: all.
     pub(super) count: usize,
+    /// Entries of all streams together, at most.
+    pub(super) max_count: Option<usize>,
+    /// Bytes of the reply behind which no further entry is begun.
+    pub(super) max_size: Option<usize>,
     /// Milliseconds; Some(None): for ever; None: no waiting.
     pub(super) block: Option<Option<u64>>,
     pub(super) no_ack: bool,
@@ -35,6 +41,8 @@ impl<'a> ReadArgs<'a> {
         let mut parsed = Self {
             group: None,
             count: 0,
+            max_count: None,
+            max_size: None,
             block: None,
             no_ack: false,
             claim_ms: None,
@@ -47,6 +55,10 @@ impl<'a> ReadArgs<'a> {
                 parsed.block = Some(timeout(rest.word()?, now_ms)?);
             } else if more >= 1 && rest.accept("COUNT") {
                 parsed.count = usize::try_from(rest.int()?).unwrap_or(0);
+            } else if more >= 1 && rest.accept("MAXCOUNT") {
+                parsed.max_count = Some(positive(rest.int()?)?);
+            } else if more >= 1 && rest.accept("MAXSIZE") {
+                parsed.max_size = Some(positive(rest.int()?)?);
             } else if more >= 1 && rest.accept("STREAMS") {
                 let first = rest.at();
                 if !rest.left().is_multiple_of(2) {
@@ -83,6 +95,11 @@ impl<'a> ReadArgs<'a> {
         if parsed.keys.is_empty() {
             return Err(CmdError::Syntax);
         }
+        if parsed.max_count.is_some_and(|max| max < parsed.count) {
+            return Err(CmdError::msg(
+                "ERR MAXCOUNT must be greater than or equal to COUNT",
+            ));
+        }
         if which == Which::ReadGroup && parsed.group.is_none() {
             return Err(CmdError::msg("ERR Missing GROUP option for XREADGROUP"));
         }
@@ -92,6 +109,45 @@ impl<'a> ReadArgs<'a> {
     /// Index of the id that belongs to key `key`.
     pub(super) fn id_of(&self, key: usize) -> usize {
         key + self.keys.len()
+    }
+}
+
+fn positive(number: i64) -> Result<usize, CmdError> {
+    usize::try_from(number)
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or(CmdError::NotPositive)
+}
+
+/// What may still be written of a reply: entries, and bytes. At least one entry always may.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+    max_size: usize,
+    /// Where the reply begins.
+    begin: usize,
+    written: usize,
+}
+
+impl Budget {
+    pub(super) fn new(parsed: &ReadArgs<'_>, reply: &Reply) -> Self {
+        Self {
+            left: parsed.max_count.unwrap_or(usize::MAX),
+            max_size: parsed.max_size.unwrap_or(usize::MAX),
+            begin: reply.len(),
+            written: 0,
+        }
+    }
+
+    /// Whether no further entry may be written.
+    pub(super) fn is_spent(&self, reply: &Reply) -> bool {
+        self.left == 0 || (self.written > 0 && reply.len().saturating_sub(self.begin) >= self.max_size)
+    }
+
+    /// An entry was written.
+    pub(super) fn spend(&mut self) {
+        self.left = self.left.saturating_sub(1);
+        self.written += 1;
     }
 }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::logged::{Delivery, Place};
 use super::read::{begin_stream, finish_streams, nothing};
-use super::read_args::{ReadArgs, Which};
+use super::read_args::{Budget, ReadArgs, Which};
 use super::{events, id, reply};
 use crate::args::Args;
 use crate::ctx::{CmdResult, Command, Ctx, Outcome, Propagation};
@@ -15,7 +15,8 @@ use crate::error::CmdError;
 use crate::flags;
 use crate::spec::{Arg, Begin, Find, Group, KeySpec, Spec};
 
-/// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK]
+/// `XREADGROUP GROUP group consumer [COUNT count] [MAXCOUNT count] [MAXSIZE bytes] [BLOCK milliseconds]
+/// [CLAIM min-idle-time] [NOACK]
 /// STREAMS key [key ...] id [id ...]`
 pub(crate) const XREADGROUP: Command = Command {
     spec: &Spec {
@@ -40,6 +41,8 @@ pub(crate) const XREADGROUP: Command = Command {
         args: &[
             Arg::block("group_consumer", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
             Arg::integer("count").token("COUNT").opt(),
+            Arg::integer("maxcount").token("MAXCOUNT").opt().since("8.10.0"),
+            Arg::integer("maxsize").token("MAXSIZE").opt().since("8.10.0"),
             Arg::integer("milliseconds").token("BLOCK").opt(),
             Arg::integer("min-idle-time").token("CLAIM").opt().since("8.4.0"),
             Arg::word("noack", "NOACK").opt(),
@@ -71,12 +74,16 @@ fn xreadgroup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let places = places(ctx, args, &parsed, group)?;
     let mark = ctx.reply.mark();
     let header = ctx.reply.defer();
+    let mut budget = Budget::new(&parsed, ctx.reply);
     let mut served = 0;
     for (key, from) in parsed.keys.clone().zip(places) {
         let place = Place {
             key: args.get(key),
             group,
         };
+        if budget.is_spent(ctx.reply) {
+            break;
+        }
         let now_ms = ctx.data.now_ms;
         let Some(stream) = ctx.data.edit::<Stream>(place.key)? else {
             continue;
@@ -91,10 +98,10 @@ fn xreadgroup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         let wrote = match from {
             From::Pending(after) => {
                 begin_stream(ctx.reply, place.key);
-                reader.history(ctx.reply, after, parsed.count);
+                reader.history(ctx.reply, after, parsed.count, &mut budget);
                 true
             }
-            From::New => reader.serve(ctx.reply, ctx.log, &parsed),
+            From::New => reader.serve(ctx.reply, ctx.log, &parsed, &mut budget),
         };
         served += usize::from(wrote);
         reader.finish(ctx.log);
@@ -204,7 +211,7 @@ impl<'a, 'd> Reader<'a, 'd> {
 
     /// Writes what is pending for the consumer, and counts that as one more delivery. Others are not told: the next
     /// change of such an entry tells its number of deliveries.
-    fn history(&mut self, out: &mut Reply, after: StreamId, count: usize) {
+    fn history(&mut self, out: &mut Reply, after: StreamId, count: usize, budget: &mut Budget) {
         let most = if count == 0 { usize::MAX } else { count };
         let ids: Vec<StreamId> = match (self.stream.group(self.place.group), after.next()) {
             (Some(group), Some(start)) => {
@@ -213,8 +220,14 @@ impl<'a, 'd> Reader<'a, 'd> {
             }
             (None, _) | (_, None) => Vec::new(),
         };
-        out.array(ids.len());
+        let header = out.defer();
+        let mut written = 0;
         for entry in ids {
+            if written > 0 && budget.is_spent(out) {
+                break;
+            }
+            budget.spend();
+            written += 1;
             let Some(found) = self.stream.get(entry) else {
                 out.array(2);
                 id::write(out, entry);
@@ -228,10 +241,17 @@ impl<'a, 'd> Reader<'a, 'd> {
                 group.redeliver(entry, self.now_ms, pending.deliveries.saturating_add(1));
             }
         }
+        out.finish_array(header, written);
     }
 
     /// Writes what can be claimed and what is new; false: nothing, and nothing is written.
-    fn serve(&mut self, out: &mut Reply, log: &mut Propagation, parsed: &ReadArgs<'_>) -> bool {
+    fn serve(
+        &mut self,
+        out: &mut Reply,
+        log: &mut Propagation,
+        parsed: &ReadArgs<'_>,
+        budget: &mut Budget,
+    ) -> bool {
         let most = if parsed.count == 0 {
             usize::MAX
         } else {
@@ -241,16 +261,18 @@ impl<'a, 'd> Reader<'a, 'd> {
             Some(claim_ms) => self.claimable(claim_ms, most),
             None => Vec::new(),
         };
-        let left = most - idle.len();
         let new = self.new_entries();
-        if idle.is_empty() && (new.is_none() || left == 0) {
+        if idle.is_empty() && new.is_none() {
             return false;
         }
         begin_stream(out, self.place.key);
         let header = out.defer();
-        let claimed = self.write_claimed(out, log, &idle);
+        let claimed = self.write_claimed(out, log, &idle, budget);
+        let left = most - claimed;
         let delivered = match new {
-            Some(start) if left > 0 => self.write_new(out, start, left, parsed.claim_ms.is_some()),
+            Some(start) if claimed == 0 || (left > 0 && !budget.is_spent(out)) => {
+                self.write_new(out, start, left, parsed.claim_ms.is_some(), budget)
+            }
             Some(_) | None => Vec::new(),
         };
         out.finish_array(header, claimed + delivered.len());
@@ -272,9 +294,14 @@ impl<'a, 'd> Reader<'a, 'd> {
         start: StreamId,
         most: usize,
         with_delivery: bool,
+        budget: &mut Budget,
     ) -> Vec<StreamId> {
         let mut ids = Vec::new();
         for entry in self.stream.range(start, StreamId::MAX).take(most) {
+            if !ids.is_empty() && budget.is_spent(out) {
+                break;
+            }
+            budget.spend();
             ids.push(entry.id);
             if with_delivery {
                 out.array(4);
@@ -347,11 +374,23 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// Writes pending entries with the time since their last delivery and the number of deliveries, and takes them.
-    fn write_claimed(&mut self, out: &mut Reply, log: &mut Propagation, ids: &[StreamId]) -> usize {
+    fn write_claimed(
+        &mut self,
+        out: &mut Reply,
+        log: &mut Propagation,
+        ids: &[StreamId],
+        budget: &mut Budget,
+    ) -> usize {
+        let mut written = 0;
         for &entry in ids {
+            if written > 0 && budget.is_spent(out) {
+                break;
+            }
             let Some(found) = self.stream.get(entry) else {
                 continue;
             };
+            budget.spend();
+            written += 1;
             out.array(4);
             id::write(out, entry);
             reply::fields(out, found.fields);
@@ -381,6 +420,6 @@ impl<'a, 'd> Reader<'a, 'd> {
             self.untold = false;
             self.changes += 1;
         }
-        ids.len()
+        written
     }
 }

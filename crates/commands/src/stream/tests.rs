@@ -258,6 +258,41 @@ fn reading_claims_what_was_left_lying() {
 }
 
 #[test]
+fn the_whole_reply_may_be_limited() {
+    let mut f = read_by_a_group();
+    f.run("XADD t 1-0 f v");
+    f.run("XGROUP CREATE t g 0");
+    let one = |id: &str, value: &str| format!("*2 $3 {id} *2 $1 f $1 {value}");
+    let first = one("1-0", "1");
+    let two = format!("*1 *2 $1 s *2 {first} {}", one("2-0", "2"));
+    assert_eq!(f.run("XREAD MAXCOUNT 2 STREAMS s t 0 0"), two);
+    assert_eq!(
+        f.run("XREAD COUNT 1 MAXCOUNT 2 STREAMS s t 0 0"),
+        format!("*2 *2 $1 s *1 {first} *2 $1 t *1 {}", one("1-0", "v"))
+    );
+    assert_eq!(
+        f.run("XREAD MAXSIZE 1 STREAMS s t 0 0"),
+        format!("*1 *2 $1 s *1 {first}")
+    );
+    assert_eq!(f.run("XREAD MAXSIZE 60 STREAMS s t 0 0"), two);
+    assert_eq!(f.run("XREADGROUP GROUP g c MAXCOUNT 2 STREAMS s t 0 >"), two);
+    assert_eq!(
+        f.run("XREADGROUP GROUP g c MAXSIZE 1 STREAMS t s > >"),
+        format!("*1 *2 $1 t *1 {}", one("1-0", "v"))
+    );
+    f.check(&[
+        (
+            "XREAD MAXCOUNT 0 STREAMS s 0",
+            "-ERR value is out of range, must be positive",
+        ),
+        (
+            "XREAD COUNT 3 MAXCOUNT 2 STREAMS s 0",
+            "-ERR MAXCOUNT must be greater than or equal to COUNT",
+        ),
+    ]);
+}
+
+#[test]
 fn a_message_that_comes_again_is_added_once() {
     let mut f = Fixture::new();
     f.check(&[
