@@ -34,9 +34,15 @@ pub(crate) fn script(expression: &str) -> String {
 
 /// A Lua with the libraries, in which errors are text as they are in Redis.
 pub(crate) fn lua() -> Lua {
-    let lua = Lua::new();
+    lua_with(Lua::new())
+}
+
+/// The same from a Lua that has been prepared.
+pub(crate) fn lua_with(lua: Lua) -> Lua {
     let globals = lua.globals();
     crate::libraries::install(&lua, &globals).unwrap();
+    // As for scripts, whose globals are others.
+    globals.set("next", Value::Nil).unwrap();
     let as_text = lua
         .create_function(|lua, value: Value| match value {
             Value::Error(error) => lua.create_string(message(&error)).map(Value::String),

@@ -1,7 +1,7 @@
 //! `struct`: numbers and strings to and from packed bytes, as Roberto Ierusalimschy's library 0.2 with the limits that
 //! Redis 7.0 puts to it.
 
-use mlua::{Lua, MultiValue, Result, Table, Value};
+use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
 use crate::args::{Args, MAX_RESULTS, add, truncate};
 
@@ -9,6 +9,8 @@ use crate::args::{Args, MAX_RESULTS, add, truncate};
 const MAX_INTEGER: usize = 32;
 /// Alignment that `!` without a number asks for.
 const NATIVE_ALIGNMENT: usize = 8;
+
+const TOO_MANY_RESULTS: &str = "stack overflow (too many results)";
 
 /// The library's table.
 pub(crate) fn table(lua: &Lua) -> Result<Table> {
@@ -242,7 +244,7 @@ fn unpack(args: &Args<'_>) -> Result<MultiValue> {
         let tail = data.get(position..).ok_or_else(too_short)?;
         let field = tail.get(..size).ok_or_else(too_short)?;
         if results.len() >= MAX_RESULTS {
-            return Err(args.raise("stack overflow (too many results)"));
+            return Err(args.raise(TOO_MANY_RESULTS));
         }
         let mut read = size;
         match option {
@@ -261,11 +263,11 @@ fn unpack(args: &Args<'_>) -> Result<MultiValue> {
                     read = length_before(args, &mut results)?;
                 }
                 let field = tail.get(..read).ok_or_else(too_short)?;
-                results.push(Value::String(args.lua().create_string(field)?));
+                results.push(string(args, field)?);
             }
             b's' => {
                 let end = memchr::memchr(0, tail).ok_or_else(|| args.raise("unfinished string in data"))?;
-                results.push(Value::String(args.lua().create_string(&tail[..end])?));
+                results.push(string(args, &tail[..end])?);
                 read = end + 1;
             }
             _ => format.control(option)?,
@@ -274,6 +276,15 @@ fn unpack(args: &Args<'_>) -> Result<MultiValue> {
     }
     results.push(Value::Number(position.wrapping_add(1) as i64 as f64));
     Ok(results.into())
+}
+
+/// A string among the results. Those stand in the slots in which mlua keeps values, which may run out before Lua's own.
+fn string(args: &Args<'_>, bytes: &[u8]) -> Result<Value> {
+    let string = args.lua().create_string(bytes).map_err(|error| match error {
+        Error::StackError => args.raise(TOO_MANY_RESULTS),
+        error => error,
+    });
+    string.map(Value::String)
 }
 
 /// Takes the number before a `c0`, which is its length.

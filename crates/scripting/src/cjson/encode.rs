@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use mlua::{Error, Function, Lua, Result, Table, Value};
+use mlua::{Error, Function, Result, Table, Value};
 
 use super::number;
 use super::settings::Settings;
@@ -26,13 +26,12 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Must be made before scripts can change `next`.
-    pub(super) fn new(lua: &Lua, settings: Arc<Settings>) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn new(next: Function, settings: Arc<Settings>) -> Self {
+        Self {
             settings,
-            next: lua.globals().raw_get("next")?,
+            next,
             buffer: RefCell::default(),
-        })
+        }
     }
 
     pub(super) fn encode(&self, args: &Args<'_>) -> Result<Value> {

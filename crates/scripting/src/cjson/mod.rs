@@ -9,7 +9,7 @@ mod token;
 
 use std::sync::Arc;
 
-use mlua::{Lua, Result, Table, Value};
+use mlua::{Function, Lua, Result, Table, Value};
 
 use crate::args::add;
 pub use settings::Settings;
@@ -19,20 +19,23 @@ pub(crate) fn table(lua: &Lua) -> Result<Table> {
     let settings = lua
         .app_data_ref::<Arc<Settings>>()
         .map(|shared| Arc::clone(&shared));
-    table_with(lua, settings.unwrap_or_default())
+    // Scripts may not see it later, or see another.
+    let next = lua.globals().raw_get("next")?;
+    table_with(lua, &next, settings.unwrap_or_default())
 }
 
-fn table_with(lua: &Lua, settings: Arc<Settings>) -> Result<Table> {
+fn table_with(lua: &Lua, next: &Function, settings: Arc<Settings>) -> Result<Table> {
     let library = lua.create_table()?;
     library.raw_set("_NAME", "cjson")?;
     library.raw_set("_VERSION", "2.1.0")?;
     library.raw_set("null", Value::NULL)?;
     // A library with settings of its own, from the defaults.
-    add(lua, &library, "new", |args| {
-        table_with(args.lua(), Arc::default())
+    let next_of_new = next.clone();
+    add(lua, &library, "new", move |args| {
+        table_with(args.lua(), &next_of_new, Arc::default())
     })?;
     settings::add_functions(lua, &library, &settings)?;
-    let encoder = encode::Encoder::new(lua, Arc::clone(&settings))?;
+    let encoder = encode::Encoder::new(next.clone(), Arc::clone(&settings));
     add(lua, &library, "encode", move |args| encoder.encode(args))?;
     add(lua, &library, "decode", move |args| {
         decode::decode(args, &settings)

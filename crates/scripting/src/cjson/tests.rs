@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::{Settings, table};
-use crate::lua_testing::{check, eval, lua};
+use super::Settings;
+use crate::lua_testing::{check, eval, lua, lua_with};
 
 #[test]
 fn values() {
@@ -173,13 +173,21 @@ fn settings_are_checked() {
 }
 
 #[test]
+fn new_libraries_have_settings_of_their_own() {
+    check(
+        "(function() local c = cjson.new() c.encode_max_depth(2) return c.encode_max_depth(), cjson.encode_max_depth() end)()",
+        "2 1000",
+    );
+    check("cjson.new().new().encode({1, {a = {}}})", r#""[1,{"a":{}}]""#);
+}
+
+#[test]
 fn several_luas_can_share_settings() {
     let shared = Arc::new(Settings::default());
     let with_shared = || {
-        let lua = lua();
+        let lua = mlua::Lua::new();
         lua.set_app_data(Arc::clone(&shared));
-        lua.globals().set("cjson", table(&lua).unwrap()).unwrap();
-        lua
+        lua_with(lua)
     };
     assert_eq!(eval(&with_shared(), "cjson.encode_max_depth(5)"), "5");
     assert_eq!(eval(&with_shared(), "cjson.encode_max_depth()"), "5");

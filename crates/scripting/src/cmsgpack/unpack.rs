@@ -60,6 +60,10 @@ fn unpack_some(args: &Args<'_>, limit: i64, offset: i64) -> Result<MultiValue> {
                 return Err(mlua::Error::RuntimeError(reason.text().to_owned()));
             }
             Err(Failure::Malformed(reason)) => return Err(args.raise(reason.text())),
+            // Results that are tables or strings stand in the slots in which mlua keeps values, which are as many.
+            Err(Failure::Lua(mlua::Error::StackError)) => {
+                return Err(args.raise(Malformed::TooManyResults.text()));
+            }
             Err(Failure::Lua(error)) => return Err(error),
         }
     }
