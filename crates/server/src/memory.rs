@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tikv_jemalloc_ctl::{epoch, stats, thread};
+use parking_lot::Mutex;
+use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, stats_print, thread};
 
 /// Rows: one for each worker and background thread.
 const ROWS: usize = 256;
@@ -85,6 +86,46 @@ pub fn figures() -> Figures {
         mapped: stats::mapped::read().unwrap_or(0) as u64,
         retained: stats::retained::read().unwrap_or(0) as u64,
         metadata: stats::metadata::read().unwrap_or(0) as u64,
+    }
+}
+
+/// Gives unused pages back to the system at once, all of them.
+///
+/// The allocator gives them back by itself when they have not been needed for `dirty_decay_ms`; setting that time to 0
+/// makes it do so now, by a call that is safe. False: it refused.
+pub fn purge() -> bool {
+    /// Two at once would take each other's 0 for the time to go back to.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock();
+    let Ok(arenas) = arenas::narenas::read() else {
+        return false;
+    };
+    let mut done = false;
+    for name in [
+        b"arena.0.dirty_decay_ms\0".name(),
+        b"arena.0.muzzy_decay_ms\0".name(),
+    ] {
+        let Ok(mut mib) = name.mib::<[usize; 3]>() else {
+            continue;
+        };
+        for arena in 0..arenas as usize {
+            mib[1] = arena;
+            // An arena that nobody has used yet is refused: it has nothing to give.
+            if let Ok(before) = Access::<isize>::update(&mib, 0) {
+                done |= mib.write(before).is_ok();
+            }
+        }
+    }
+    done
+}
+
+/// The allocator's own report.
+pub fn report() -> String {
+    let mut text = Vec::new();
+    let options = stats_print::Options::default();
+    match stats_print::stats_print(&mut text, options) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(e) => format!("The allocator gave no report: {e}\n"),
     }
 }
 

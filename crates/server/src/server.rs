@@ -114,7 +114,7 @@ pub struct Server {
     /// 40 hex digits, new at every start.
     pub run_id: String,
     /// Replication id, 40 hex digits.
-    pub repl_id: String,
+    pub repl_id: Mutex<String>,
     /// When it started.
     pub started: Instant,
     /// Unix ms of the start.
@@ -163,12 +163,12 @@ impl Server {
             acks: Arc::default(),
             acl: Acl::new(&config),
             stats: Stats::new(threads + EXTRA_ROWS),
-            observe: Observe::default(),
+            observe: Observe::new(threads + EXTRA_ROWS),
             reclaim,
             saving: Arc::new(Saving::new(unix_ms())),
             refusals: AtomicU8::new(0),
             run_id: hex40(),
-            repl_id: hex40(),
+            repl_id: Mutex::new(hex40()),
             started: Instant::now(),
             started_ms: unix_ms(),
             startup_memory: 0,
@@ -539,6 +539,11 @@ impl Server {
         true
     }
 
+    /// Gives the data a history of its own.
+    pub fn change_repl_id(&self) {
+        *self.repl_id.lock() = hex40();
+    }
+
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&self) {
         let changes = crate::saving::changes(self);
@@ -546,6 +551,7 @@ impl Server {
         self.stats
             .dirty_base
             .store(self.totals().dirty as i64 - changes as i64, Ordering::Relaxed);
+        self.observe.slot_stats.reset_all();
         self.client_memory.reset_stats();
         self.stats.peak_memory.store(memory::used(), Ordering::Relaxed);
         *self.rates.lock() = crate::cron::Rates::default();

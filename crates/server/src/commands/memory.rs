@@ -1,5 +1,7 @@
 //! MEMORY: <https://redis.io/commands/memory-usage>. The allocator's figures are [`crate::memory`]'s.
 
+mod diagnosis;
+
 use std::sync::Arc;
 
 use holdfast_commands::args::Args;
@@ -9,7 +11,7 @@ use holdfast_commands::spec::{Arg, Group, KeySpec, Spec};
 use holdfast_resp::Reply;
 use holdfast_storage::data::Data;
 
-use super::{Call, ServerCommand, ServerResult, help};
+use super::{Call, ServerCommand, ServerError, ServerResult, help};
 use crate::info::Snapshot;
 use crate::memory;
 use crate::registry::Run;
@@ -21,6 +23,7 @@ pub const COMMANDS: &[&ServerCommand] = &[
     &MEMORY_DOCTOR,
     &MEMORY_HELP,
     &MEMORY_MALLOC_STATS,
+    &MEMORY_PURGE,
     &MEMORY_STATS,
     &MEMORY_USAGE,
 ];
@@ -73,7 +76,8 @@ const MEMORY_HELP: ServerCommand = ServerCommand {
             "MEMORY",
             &[
                 ("DOCTOR", "What is wrong with the use of memory, if anything."),
-                ("MALLOC-STATS", "The allocator's figures."),
+                ("MALLOC-STATS", "The allocator's report."),
+                ("PURGE", "Give memory that is not in use back to the system."),
                 ("STATS", "Where the memory goes."),
                 (
                     "USAGE <key> [SAMPLES <count>]",
@@ -100,6 +104,26 @@ const MEMORY_MALLOC_STATS: ServerCommand = ServerCommand {
         ..Spec::DEFAULT
     },
     run: Run::Server(malloc_stats),
+};
+
+const MEMORY_PURGE: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "memory|purge",
+        arity: 2,
+        group: Group::Server,
+        since: "4.0.0",
+        summary: "Gives memory that is not in use back to the system.",
+        complexity: "Depends on the memory in use; may be slow",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(|call, _| {
+        if memory::purge() {
+            call.ok()
+        } else {
+            Err(ServerError::new("ERR Error purging dirty pages"))
+        }
+    }),
 };
 
 const MEMORY_STATS: ServerCommand = ServerCommand {
@@ -163,45 +187,24 @@ fn usage(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 }
 
 fn malloc_stats(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
-    let f = memory::figures();
-    let text = format!(
-        "___ {} ___\nAllocated: {}, active: {}, metadata: {}, resident: {}, mapped: {}, retained: {}\n",
-        memory::ALLOCATOR,
-        f.allocated,
-        f.active,
-        f.metadata,
-        f.resident,
-        f.mapped,
-        f.retained
-    );
-    call.w.reply.verbatim("txt", text.as_bytes());
+    call.w.reply.verbatim("txt", memory::report().as_bytes());
     Ok(Flow::Continue)
 }
-
-/// Below this there is nothing to judge.
-const LITTLE: u64 = 5 << 20;
 
 fn doctor(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     let server = Arc::clone(&call.session.server);
     let s = Snapshot::take(&server, call.w, call.locked.as_deref_mut());
-    let mut found = Vec::new();
-    if s.peak * 2 > s.used * 3 {
-        found.push("Peak: at some time much more memory was in use than now; what was freed may stay with the process.");
-    }
-    if s.rss * 10 > s.used * 14 && s.rss - s.used > 10 << 20 {
-        found.push("Fragmentation: the process holds over 1.4 times the memory that is in use.");
-    }
-    if s.connections.count > 0 && s.connections.memory / s.connections.count > 200 << 10 {
-        found.push("Clients: connections hold over 200 KB each; one may send faster than it reads.");
-    }
-    let text = if s.used < LITTLE {
-        "There is very little memory in use: nothing can be told yet.".to_owned()
-    } else if found.is_empty() {
-        "No problem with the use of memory was found.".to_owned()
-    } else {
-        format!("Found:\n * {}\n", found.join("\n * "))
+    let state = diagnosis::State {
+        used: s.used,
+        peak: s.peak,
+        rss: s.rss,
+        allocated: s.figures.allocated,
+        active: s.figures.active,
+        resident: s.figures.resident,
+        clients: s.connections.count as u64,
+        client_memory: s.connections.memory as u64,
     };
-    call.w.reply.verbatim("txt", text.as_bytes());
+    call.w.reply.verbatim("txt", diagnosis::report(&state).as_bytes());
     Ok(Flow::Continue)
 }
 

@@ -15,9 +15,11 @@ mod commandlog;
 mod config;
 mod connection;
 mod debug;
+mod hotkeys;
 mod info;
 mod latency;
 mod latency_report;
+mod lolwut;
 mod memory;
 mod migrate;
 mod module;
@@ -163,8 +165,10 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         config::COMMANDS,
         connection::COMMANDS,
         debug::COMMANDS,
+        hotkeys::COMMANDS,
         info::COMMANDS,
         latency::COMMANDS,
+        lolwut::COMMANDS,
         memory::COMMANDS,
         migrate::COMMANDS,
         monitor::COMMANDS,

@@ -22,6 +22,7 @@ const DIFFERENT: &[(&str, &str)] = &[
 /// Directives that 7.0.15 does not know.
 const NEWER: &[(&str, &str)] = &[
     ("availability-zone", "Valkey 8.0"),
+    ("cluster-slot-stats-enabled", "Valkey 8.0, Redis 8.2"),
     ("commandlog-execution-slower-than", "Valkey 8.1"),
     ("commandlog-large-reply-max-len", "Valkey 8.1"),
     ("commandlog-large-request-max-len", "Valkey 8.1"),

@@ -195,6 +195,8 @@ table! {
          never.").alias("cluster-slave-validity-factor");
     ClusterRequireFullCoverage => Row::new("cluster-require-full-coverage", Bool, "yes",
         "Refuse queries while any slot has no owner.");
+    ClusterSlotStatsEnabled => Row::new("cluster-slot-stats-enabled", Bool, "no",
+        "Count the time and the bytes of each slot, for CLUSTER SLOT-STATS.");
     CommandlogLargeReplyMaxLen => Row::new("commandlog-large-reply-max-len", int(0, LONG_MAX), "128",
         "Commands with large replies that COMMANDLOG keeps.");
     CommandlogLargeRequestMaxLen => Row::new("commandlog-large-request-max-len", int(0, LONG_MAX), "128",

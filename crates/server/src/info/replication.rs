@@ -7,7 +7,7 @@ pub(super) const ROWS: &[Row] = &[
     ("role", |_| "master".to_owned()),
     ("connected_slaves", |_| "0".to_owned()),
     ("master_failover_state", |_| "no-failover".to_owned()),
-    ("master_replid", |s| s.server.repl_id.clone()),
+    ("master_replid", |s| s.server.repl_id.lock().clone()),
     ("master_replid2", |_| "0".repeat(40)),
     ("master_repl_offset", |s| s.server.log.end_offset().to_string()),
     ("second_repl_offset", |_| "-1".to_owned()),

@@ -13,25 +13,34 @@
 pub mod clock;
 pub mod command_log;
 pub mod histogram;
+pub mod hot_keys;
 pub mod latency;
 pub mod monitor;
 mod redact;
+pub mod slot_stats;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use holdfast_commands::args::Args;
+use holdfast_commands::key_positions::{KeyRefs, find_keys};
 use holdfast_commands::spec::Flags;
 use holdfast_resp::Frame;
+use holdfast_storage::slot::key_slot;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use smallvec::SmallVec;
 
 pub use self::redact::REDACTED;
 
 use self::clock::Clock;
 use self::command_log::{CommandLogs, LogKind, Sender};
+use self::hot_keys::{Cost, HotKeys};
 use self::latency::{Event, LatencyMonitor};
 use self::monitor::{Monitors, Source};
 use self::redact::Secrets;
+use self::slot_stats::SlotStats;
 use crate::client::Client;
 use crate::config::{Config, Param};
 use crate::registry::Entry;
@@ -39,7 +48,7 @@ use crate::server::Server;
 use crate::worker::Worker;
 
 /// What all threads share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Observe {
     /// SLOWLOG and COMMANDLOG.
     pub logs: CommandLogs,
@@ -47,10 +56,26 @@ pub struct Observe {
     pub latency: LatencyMonitor,
     /// MONITOR.
     pub monitors: Monitors,
+    /// HOTKEYS.
+    pub hot_keys: HotKeys,
+    /// Costs of slots.
+    pub slot_stats: SlotStats,
     version: AtomicU64,
 }
 
 impl Observe {
+    /// For a server of `rows` threads.
+    pub fn new(rows: usize) -> Self {
+        Self {
+            logs: CommandLogs::default(),
+            latency: LatencyMonitor::default(),
+            monitors: Monitors::default(),
+            hot_keys: HotKeys::default(),
+            slot_stats: SlotStats::new(rows),
+            version: AtomicU64::new(0),
+        }
+    }
+
     /// Changes whenever workers have to look anew who wants to know what.
     #[inline]
     pub fn version(&self) -> u64 {
@@ -106,6 +131,8 @@ pub struct Meter {
     tracking: bool,
     /// Somebody wants to know of every command.
     watched: bool,
+    /// Costs of slots are counted.
+    slots: bool,
     /// The commands that run now are those of a script.
     pub in_script: bool,
     /// The command that runs now is one that had to wait.
@@ -146,6 +173,7 @@ impl Default for Meter {
             notice_reply: usize::MAX,
             tracking: false,
             watched: false,
+            slots: false,
             in_script: false,
             resumed: false,
         }
@@ -166,7 +194,9 @@ impl Meter {
         self.notice_request = bytes(Param::CommandlogRequestLargerThan);
         self.notice_reply = bytes(Param::CommandlogReplyLargerThan);
         self.tracking = c.flag(Param::LatencyTracking);
-        self.watched = server.observe.monitors.any();
+        let observe = &server.observe;
+        self.slots = c.flag(Param::ClusterSlotStatsEnabled);
+        self.watched = self.slots || observe.monitors.any() || observe.hot_keys.is_running();
     }
 
     /// What has passed until now is no command's time.
@@ -237,8 +267,11 @@ pub fn runs_others(entry: &Entry) -> bool {
 
 #[cold]
 fn notice(w: &mut Worker, ended: &Ended<'_>, nanos: u64, reply: usize) {
-    if w.meter.watched && !w.meter.resumed {
-        tell(w, ended);
+    if w.meter.watched {
+        if !w.meter.resumed {
+            tell(w, ended);
+        }
+        count_cost(w, ended, nanos, reply);
     }
     let config = &w.server.config;
     let observe = &w.server.observe;
@@ -289,6 +322,40 @@ fn notice(w: &mut Worker, ended: &Ended<'_>, nanos: u64, reply: usize) {
                 .push(&frame, secrets, &sender(w), time, value, most);
         }
     }
+}
+
+/// Adds a command to what its keys and their slot have cost. Those that run others are left out: the others are added.
+fn count_cost(w: &Worker, ended: &Ended<'_>, nanos: u64, reply: usize) {
+    if ended.entry.spec.name == "exec" || runs_others(ended.entry) {
+        return;
+    }
+    let frame = ended.args.frame();
+    let mut found = KeyRefs::new();
+    // What does not fit has been answered with an error; its keys cost nothing.
+    let _misfit = find_keys(ended.entry.spec, &frame, &mut found);
+    let keys: SmallVec<[(&[u8], u16); 8]> = found
+        .iter()
+        .filter_map(|key| frame.get(key.index as usize))
+        .map(|key| (key, key_slot(key)))
+        .collect();
+    let observe = &w.server.observe;
+    let request = request_bytes(&frame);
+    let bytes = (request + reply) as u64;
+    if observe.hot_keys.is_running() && !observe.hot_keys.add(Cost { nanos, bytes }, &keys, cpu_ms) {
+        observe.changed();
+    }
+    if w.meter.slots
+        && let Some((_, slot)) = keys.first()
+        && keys.iter().all(|(_, other)| other == slot)
+    {
+        observe.slot_stats.add(w.id, *slot, nanos, request, reply);
+    }
+}
+
+/// CPU time of the process so far: user and system, in ms.
+pub fn cpu_ms() -> (u64, u64) {
+    let ms = |time: TimeVal| (time.tv_sec() as u64) * 1000 + (time.tv_usec() as u64) / 1000;
+    getrusage(UsageWho::RUSAGE_SELF).map_or((0, 0), |usage| (ms(usage.user_time()), ms(usage.system_time())))
 }
 
 /// A script's commands are sent by nobody, as in Redis.

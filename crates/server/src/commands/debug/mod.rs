@@ -73,6 +73,13 @@ const ROWS: &[Row] = &[
         process::assert,
     ),
     row(
+        "CHANGE-REPL-ID",
+        (0, 0),
+        "",
+        "Give the data a new replication id.",
+        process::change_repl_id,
+    ),
+    row(
         "CONFIG-REWRITE-FORCE-ALL",
         (0, ANY),
         "",
@@ -141,6 +148,13 @@ const ROWS: &[Row] = &[
         "<name>",
         "Read a number of the allocator.",
         process::mallctl,
+    ),
+    row(
+        "MALLCTL-STR",
+        (1, 2),
+        "<name>",
+        "Read a text of the allocator.",
+        process::mallctl_str,
     ),
     row(
         "OBJECT",

@@ -123,6 +123,26 @@ pub(super) fn mallctl(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     DONE
 }
 
+/// The allocator's texts that can be read without danger.
+pub(super) fn mallctl_str(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if args.len() > 3 {
+        return Err(ServerError::new("ERR Operation not permitted"));
+    }
+    let value = match args.get(2) {
+        b"version" => jemalloc::version::read().ok(),
+        _ => None,
+    };
+    let value = value.ok_or_else(|| ServerError::new("ERR No such file or directory"))?;
+    call.w.reply.bulk(value.trim_end_matches('\0').as_bytes());
+    DONE
+}
+
+pub(super) fn change_repl_id(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    tracing::warn!("Changing replication IDs after receiving change-repl-id");
+    call.session.server.change_repl_id();
+    call.ok()
+}
+
 // ---- ends of the process, as asked for ----
 
 fn end(how: &str) -> ! {
