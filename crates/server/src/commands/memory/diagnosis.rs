@@ -102,7 +102,8 @@ mod tests {
     fn each_rule_speaks_for_itself() {
         let none = "No problem";
         assert!(report(&healthy()).starts_with(none));
-        let cases: [(fn(&mut State), &str); 7] = [
+        type Case = (fn(&mut State), &'static str);
+        let cases: [Case; 7] = [
             (|s| s.used = 4 * MB, "very little"),
             (|s| s.peak = 151 * MB, "* Peak"),
             (|s| (s.rss, s.resident) = (141 * MB, 140 * MB), "* Fragmentation"),
