@@ -253,8 +253,13 @@ fn create(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         stream.unchanged();
         return Err(CmdError::msg("BUSYGROUP Consumer Group name already exists"));
     }
-    stream.note(events::GROUP_CREATE);
-    stream.finish_quietly(1);
+    if stream.is_new() {
+        // The key is told of before its group.
+        stream.finish(events::GROUP_CREATE, 1);
+    } else {
+        stream.note(events::GROUP_CREATE);
+        stream.finish_quietly(1);
+    }
     ctx.done_ok()
 }
 
