@@ -1,4 +1,4 @@
-//! `# Memory`. Scripts, functions, replicas and the append only file do not exist yet: they take 0 bytes.
+//! `# Memory`. What the Lua machines of the threads take is part of `used_memory` and not told apart.
 
 use holdfast_storage::numeric::bytes_human;
 
@@ -27,16 +27,28 @@ pub(super) const ROWS: &[Row] = &[
     ("used_memory_lua", |_| zero()),
     ("used_memory_vm_eval", |_| zero()),
     ("used_memory_lua_human", |_| bytes_human(0)),
-    ("used_memory_scripts_eval", |_| zero()),
-    ("number_of_cached_scripts", |_| zero()),
-    ("number_of_functions", |_| zero()),
-    ("number_of_libraries", |_| zero()),
+    ("used_memory_scripts_eval", |s| {
+        s.server.scripts.cache.size().1.to_string()
+    }),
+    ("number_of_cached_scripts", |s| {
+        s.server.scripts.cache.size().0.to_string()
+    }),
+    ("number_of_functions", |s| {
+        s.server.scripts.libraries.get().counts().1.to_string()
+    }),
+    ("number_of_libraries", |s| {
+        s.server.scripts.libraries.get().counts().0.to_string()
+    }),
     ("used_memory_vm_functions", |_| zero()),
     ("used_memory_vm_total", |_| zero()),
     ("used_memory_vm_total_human", |_| bytes_human(0)),
     ("used_memory_functions", |_| zero()),
-    ("used_memory_scripts", |_| zero()),
-    ("used_memory_scripts_human", |_| bytes_human(0)),
+    ("used_memory_scripts", |s| {
+        s.server.scripts.cache.size().1.to_string()
+    }),
+    ("used_memory_scripts_human", |s| {
+        bytes_human(s.server.scripts.cache.size().1 as u64)
+    }),
     ("maxmemory", |s| maxmemory(s).to_string()),
     ("maxmemory_human", |s| bytes_human(maxmemory(s))),
     ("maxmemory_policy", |s| {
