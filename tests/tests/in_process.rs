@@ -52,6 +52,10 @@ enum Waiting {
 impl InProcess {
     fn start() -> Result<InProcess> {
         const WORKERS: usize = 1;
+        static DIR: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+        // SAVE writes into the working directory.
+        let dir = DIR.get_or_init(|| tempfile::tempdir().expect("a directory for the test"));
+        std::env::set_current_dir(dir.path())?;
         let words = ["--save", "", "--enable-debug-command", "yes"].map(Into::into);
         let Invocation::Run { config } = parse_command_line(&words, &mut std::io::empty())? else {
             anyhow::bail!("the command line starts no server");

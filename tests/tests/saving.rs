@@ -44,6 +44,8 @@ fn fill(client: &mut Client) -> Result<()> {
         assert!(!client.call(&command)?.is_error(), "{command:?}");
     }
     client.command("PEXPIREAT int 9999999999999")?;
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 42 end)";
+    assert!(!client.call(&["FUNCTION", "LOAD", "REPLACE", library])?.is_error());
     client.command("SELECT 7")?;
     client.command("SET elsewhere 1 PXAT 9999999999998")?;
     client.command("RPUSH list a b c")?;
@@ -78,6 +80,7 @@ fn files_are_read_by_both() -> Result<()> {
             let mut client = reader.connect()?;
             assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest, "{from:?} to {to:?}");
             assert_eq!(text(&mut client, "PEXPIRETIME int")?, ":9999999999999");
+            assert_eq!(text(&mut client, "FCALL f 0")?, ":42");
             assert_eq!(
                 text(&mut client, "XPENDING stream group - + 10")?
                     .matches("alice")
@@ -259,6 +262,7 @@ fn a_reload_changes_nothing() -> Result<()> {
     assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
     assert_eq!(client.command("SET more 1")?, ok());
     assert_eq!(client.command("DEBUG RELOAD NOSAVE")?, ok());
+    assert_eq!(text(&mut client, "FCALL f 0")?, ":42");
     assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
     assert!(
         text(&mut client, "DEBUG RELOAD NOSAVE NOFLUSH")?

@@ -9,6 +9,7 @@ use holdfast_storage::access;
 use holdfast_storage::data::{Data, OnExpired};
 use holdfast_storage::keyspace::Locked;
 
+use crate::commands::scripting::function::read_library;
 use crate::config::Param;
 use crate::memory;
 use crate::saving;
@@ -33,9 +34,9 @@ pub enum LoadError {
     /// A key that is there twice.
     #[error("the file has the key '{0}' twice")]
     Twice(String),
-    /// Functions.
-    #[error("the file has functions, which this server does not support yet")]
-    Functions,
+    /// A library of functions that cannot be loaded, or is there already.
+    #[error("a library of functions: {0}")]
+    Library(String),
 }
 
 /// What is done with keys that are there already.
@@ -127,7 +128,7 @@ fn take(
             return Ok(());
         }
         Item::Resize { .. } => return Ok(()),
-        Item::Function(_) => return Err(LoadError::Functions),
+        Item::Function(code) => return add_library(server, &code, existing),
         Item::Record(record) => record,
     };
     let databases = server.keyspace.databases();
@@ -141,6 +142,17 @@ fn take(
             insert(w, &mut server.keyspace.lock_one(shard), existing, record, loaded)
         }
     }
+}
+
+fn add_library(server: &Server, code: &[u8], existing: Existing) -> Result<(), LoadError> {
+    let library = read_library(server, code).map_err(|e| LoadError::Library(e.0))?;
+    let mut change = server.scripts.libraries.change();
+    change
+        .set
+        .add(library, existing == Existing::Replace)
+        .map_err(|e| LoadError::Library(e.to_string()))?;
+    change.commit(|| {});
+    Ok(())
 }
 
 fn insert(

@@ -321,6 +321,9 @@ fn begin_file(server: &Server, locked: &mut Locked<'_>) -> FileWriter {
     file.aux("used-mem", memory::used().to_string().as_bytes());
     file.aux("aof-base", b"0");
     file.aux("holdfast-ver", VERSION.as_bytes());
+    for library in server.scripts.libraries.get().iter() {
+        file.function(&library.code);
+    }
     let mut total = 0;
     for db in 0..locked.keyspace().databases() {
         let (mut keys, mut expiring) = (0, 0);

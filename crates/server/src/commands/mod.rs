@@ -28,7 +28,7 @@ mod process;
 mod pubsub;
 mod pubsub_sharded;
 mod saving;
-mod scripting;
+pub(crate) mod scripting;
 mod slowlog;
 mod transactions;
 mod wait;

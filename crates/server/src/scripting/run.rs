@@ -22,6 +22,7 @@ use crate::commands::{Call, ServerError, ServerResult};
 use crate::config::Param;
 use crate::execute;
 use crate::memory;
+use crate::server::Server;
 use crate::session::Flow;
 use crate::worker::Transaction;
 
@@ -200,7 +201,7 @@ pub fn refresh(call: &Call<'_, '_>, local: &mut Local) {
     let set = server.scripts.libraries.get();
     local.vm.clear_functions();
     for library in set.iter() {
-        match load(call, local, &library.code, true) {
+        match load(&call.session.server, local, &library.code, true) {
             Ok(functions) => local.vm.add_functions(functions),
             Err(error) => tracing::warn!(
                 library = %String::from_utf8_lossy(&library.name),
@@ -217,13 +218,8 @@ pub fn refresh(call: &Call<'_, '_>, local: &mut Local) {
 ///
 /// # Errors
 /// As [`LoadError`] says.
-pub fn load(
-    call: &Call<'_, '_>,
-    local: &Local,
-    code: &[u8],
-    quiet: bool,
-) -> Result<Vec<Registered>, LoadError> {
-    let limit = call.session.server.config.int(Param::LuaMemoryLimit).max(0) as usize;
+pub fn load(server: &Server, local: &Local, code: &[u8], quiet: bool) -> Result<Vec<Registered>, LoadError> {
+    let limit = server.config.int(Param::LuaMemoryLimit).max(0) as usize;
     let header = library_header(code).map_err(|e| LoadError::Compile(e.to_string()))?;
     local
         .vm

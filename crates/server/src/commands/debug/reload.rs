@@ -36,6 +36,9 @@ pub(super) fn reload(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         }
         if flush {
             Data::new(locked, 0, w.now_ms, &mut w.effects, &mut w.rng).flush(None);
+            let mut libraries = server.scripts.libraries.change();
+            libraries.set.clear();
+            libraries.commit(|| {});
             // Whoever follows this server has the data already.
             w.effects.dirty = 0;
         }

@@ -18,6 +18,7 @@ use crate::scripting::busy::{BUSY_SCRIPT, Kind};
 use crate::scripting::libraries::{Function, Library};
 use crate::scripting::local::Local;
 use crate::scripting::run;
+use crate::server::Server;
 use crate::session::Flow;
 
 /// The family.
@@ -287,7 +288,7 @@ fn load(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         let name = String::from_utf8_lossy(name);
         return Err(ServerError(format!("ERR Library '{name}' already exists")));
     }
-    let library = read_library(call, code)?;
+    let library = read_library(&call.session.server, code)?;
     let mut change = server.scripts.libraries.change();
     change
         .set
@@ -302,14 +303,13 @@ fn load(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
 ///
 /// # Errors
 /// It is no library.
-pub(super) fn read_library(call: &Call<'_, '_>, code: &[u8]) -> Result<Library, ServerError> {
+pub(crate) fn read_library(server: &Server, code: &[u8]) -> Result<Library, ServerError> {
     let name = library_header(code)
         .map_err(|e| ServerError(format!("ERR {e}")))?
         .name
         .to_vec();
-    let server = Arc::clone(&call.session.server);
     let local = Local::take(&server.scripts).map_err(ServerError)?;
-    let registered = run::load(call, &local, code, false);
+    let registered = run::load(server, &local, code, false);
     local.give_back();
     let function = |Registered {
                         name,

@@ -118,7 +118,7 @@ fn restore(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             _ => return Err(ServerError::new("ERR given type is not a function")),
         }
         let code = read::string(&mut body).map_err(|_| ServerError::new("ERR Failed loading library"))?;
-        libraries.push(read_library(call, &code)?);
+        libraries.push(read_library(&call.session.server, &code)?);
     }
     let server = Arc::clone(&call.session.server);
     let mut change = server.scripts.libraries.change();
