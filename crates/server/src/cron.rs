@@ -160,7 +160,8 @@ fn remove_expired(cron: &mut Cron, w: &mut Worker, began: std::time::Instant) ->
 fn expire_fields(cron: &mut Cron, w: &mut Worker) {
     const BATCH: usize = 64;
     let server = Arc::clone(&w.server);
-    if !server.keyspace.has_timed_hashes() || !server.active_expire.load(Ordering::Relaxed) {
+    let stands_still = !server.active_expire.load(Ordering::Relaxed) || server.is_paused_at(w.now_ms);
+    if stands_still || !server.keyspace.has_timed_hashes() {
         return;
     }
     let began = std::time::Instant::now();
