@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use holdfast_resp::{OwnedFrame, Proto, format_double};
 use mlua::{Lua, MultiValue, Table, Value, Variadic};
 
+use crate::args;
 use crate::host::{self, Called, LogLevel, Tick};
 use crate::library::{self, Registered};
 use crate::numbers::{Random, c_int, sha1_hex};
@@ -368,17 +369,7 @@ pub(crate) fn natives(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
             }
         })?,
     )?;
-    let s = Rc::clone(state);
-    native.set("random", lua.create_function(move |_, ()| Ok(s.random.next()))?)?;
-    let s = Rc::clone(state);
-    native.set(
-        "seed",
-        lua.create_function(move |_, x: f64| {
-            s.random.seed(c_int(x));
-            Ok(())
-        })?,
-    )?;
-    native.set("int", lua.create_function(|_, x: f64| Ok(c_int(x)))?)?;
+    native.set("math", math(lua, state)?)?;
     let began = Instant::now();
     native.set(
         "clock",
@@ -392,6 +383,41 @@ pub(crate) fn natives(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
         })?,
     )?;
     Ok(native)
+}
+
+/// What of `math` draws numbers: as Redis has it, from a generator of its own.
+fn math(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
+    const EMPTY: &str = "interval is empty";
+    let math = lua.create_table()?;
+    let s = Rc::clone(state);
+    args::add(lua, &math, "random", move |args| {
+        let drawn = s.random.next();
+        match args.len() {
+            0 => Ok(drawn),
+            1 => {
+                let high = f64::from(c_int(args.number(1)?));
+                if high < 1.0 {
+                    return Err(args.error(1, EMPTY));
+                }
+                Ok((drawn * high).floor() + 1.0)
+            }
+            2 => {
+                let (low, high) = (args.number(1)?, args.number(2)?);
+                let (low, high) = (f64::from(c_int(low)), f64::from(c_int(high)));
+                if low > high {
+                    return Err(args.error(2, EMPTY));
+                }
+                Ok((drawn * (high - low + 1.0)).floor() + low)
+            }
+            _ => Err(args.raise("wrong number of arguments")),
+        }
+    })?;
+    let s = Rc::clone(state);
+    args::add(lua, &math, "randomseed", move |args| {
+        s.random.seed(c_int(args.number(1)?));
+        Ok(())
+    })?;
+    Ok(math)
 }
 
 /// The functions of the `redis` table.

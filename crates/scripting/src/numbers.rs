@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use sha1::{Digest, Sha1};
 
+use crate::args::truncate;
+
 /// The generator of POSIX `drand48`: 48 bits of state, so that scripts see the same numbers on every machine.
 #[derive(Debug)]
 pub(crate) struct Random(Cell<u64>);
@@ -37,17 +39,7 @@ impl Random {
 
 /// A Lua number as C's `int`: cut to 64 bits, then to 32.
 pub(crate) fn c_int(x: f64) -> i32 {
-    c_long(x) as i32
-}
-
-/// A Lua number as C's `long long` on x86-64: what does not fit becomes the smallest.
-pub(crate) fn c_long(x: f64) -> i64 {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if (-LIMIT..LIMIT).contains(&x) {
-        x as i64
-    } else {
-        i64::MIN
-    }
+    truncate(x) as i32
 }
 
 /// SHA1 as 40 lower-case hex digits.

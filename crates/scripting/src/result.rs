@@ -3,7 +3,7 @@
 use holdfast_resp::{Deferred, Proto, Reply};
 use mlua::{Table, Value};
 
-use crate::numbers::c_long;
+use crate::args::truncate;
 use crate::reply::Names;
 
 /// How deeply tables may be nested: each level holds a slot of a Lua stack, of which there are 8,000.
@@ -56,7 +56,7 @@ fn begin(names: &Names, value: Value, resp: Proto, reply: &mut Reply) -> mlua::R
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Integer(i) => reply.int(i),
-        Value::Number(x) => reply.int(c_long(x)),
+        Value::Number(x) => reply.int(truncate(x)),
         Value::Boolean(b) => match (resp, b) {
             (Proto::Resp3, b) => reply.bool(b),
             (Proto::Resp2, true) => reply.int(1),

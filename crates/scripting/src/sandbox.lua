@@ -12,7 +12,7 @@ local error, type, select, tostring, tonumber = error, type, select, tostring, t
 local setmetatable, getmetatable, rawget, rawset, rawequal = setmetatable, getmetatable, rawget, rawset, rawequal
 local pcall, xpcall, next, pairs, ipairs, unpack = pcall, xpcall, next, pairs, ipairs, unpack
 local loadstring, setfenv, collectgarbage = loadstring, setfenv, collectgarbage
-local insert, concat, byte, floor = table.insert, table.concat, string.byte, math.floor
+local insert, concat, byte = table.insert, table.concat, string.byte
 local dying = native.dying
 
 local READONLY = "Attempt to modify a readonly table"
@@ -222,31 +222,7 @@ tables.foreach = function(t, f)
 end
 
 local numbers = copy(math)
-local random, seed = native.random, native.seed
-local function integer(v, n, name)
-  local x = tonumber(v)
-  if not x then
-    error("bad argument #" .. n .. " to '" .. name .. "' (number expected, got " .. (v == nil and "no value" or type(v)) .. ")", 3)
-  end
-  return native.int(x)
-end
-numbers.random = function(...)
-  local n = select("#", ...)
-  local r = random()
-  if n == 0 then return r end
-  local low, high = ...
-  if n == 1 then
-    high = integer(low, 1, "random")
-    if high < 1 then error("bad argument #1 to 'random' (interval is empty)", 2) end
-    return floor(r * high) + 1
-  elseif n == 2 then
-    low, high = integer(low, 1, "random"), integer(high, 2, "random")
-    if low > high then error("bad argument #2 to 'random' (interval is empty)", 2) end
-    return floor(r * (high - low + 1)) + low
-  end
-  error("wrong number of arguments", 2)
-end
-numbers.randomseed = function(x) seed(integer(x, 1, "randomseed")) end
+for name, f in next, native.math do numbers[name] = f end
 
 local threads = copy(coroutine)
 local resume = coroutine.resume

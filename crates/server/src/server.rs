@@ -29,6 +29,7 @@ use crate::client_memory::ClientMemory;
 use crate::config::{self, Config, Guard, MaxmemoryPolicy, OutputLimit, Param};
 use crate::execute;
 use crate::memory;
+use crate::net::listener::WorkerHandle;
 use crate::observe::Observe;
 use crate::observe::latency::Event;
 use crate::pubsub::PubSub;
@@ -50,12 +51,15 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// With the first reader it grows to `repl-backlog-size`, as Redis makes its backlog for the first replica.
 const UNREAD_LOG: usize = 64 << 10;
 
-/// Rows of counters beside the workers': from 1 on cron, the reclaimer, the thread that loads, one that saves, main.
-pub const EXTRA_ROWS: usize = 6;
+/// Rows of counters beside the workers': from 1 on cron, the reclaimer, the thread that loads, one that saves, the spare
+/// worker, main.
+pub const EXTRA_ROWS: usize = 7;
 /// Row of the thread that loads, counted from the number of workers.
 pub const LOADER_ROW: usize = 3;
 /// Row of a thread that saves.
 pub const SAVER_ROW: usize = 4;
+/// Row of the spare worker.
+pub const SPARE_ROW: usize = 5;
 
 /// Why commands are refused: bits of [`Server::refusals`].
 mod refuse {
@@ -94,6 +98,8 @@ pub struct Server {
     pub pubsub: PubSub,
     /// Scripts and functions.
     pub scripts: Scripts,
+    /// A further worker, made when a script keeps the others from serving new connections.
+    pub spare: OnceLock<WorkerHandle>,
     /// Client-side caching.
     pub tracking: Tracking,
     /// The clients that wait for keys.
@@ -157,6 +163,7 @@ impl Server {
             clients: Clients::default(),
             client_memory: ClientMemory::default(),
             pubsub: PubSub::default(),
+            spare: OnceLock::new(),
             scripts: Scripts::new(threads + EXTRA_ROWS),
             tracking: Tracking::default(),
             blocking: Blocking::default(),

@@ -660,26 +660,34 @@ impl Session {
 
     /// Begins to watch keys of the selected database. Takes its locks by itself. A key whose time is over goes away
     /// before: that it does so later would look like a change.
-    pub fn watch(&mut self, w: &mut Worker, keys: &[&[u8]]) {
+    ///
+    /// # Errors
+    /// A script is over its time and keeps a key locked; the text is a reply.
+    pub fn watch(&mut self, w: &mut Worker, keys: &[&[u8]]) -> Result<(), &'static str> {
         let dirty = Arc::clone(
             self.watching
                 .dirty
                 .get_or_insert_with(|| Arc::new(AtomicBool::new(false))),
         );
         *self.client.watch_flag.lock() = Some(Arc::clone(&dirty));
+        let busy = &self.server.scripts.busy;
         for key in keys {
+            let keyspace = &self.server.keyspace;
+            let shard = keyspace.shard_of(keyspace.hash(key).slot);
+            if keyspace.lock_one_unless(shard, &busy.flag).is_none() {
+                return Err(busy.text_now());
+            }
             if let Vacant(place) = self.watching.keys.entry((self.db, Box::from(*key))) {
                 place.insert(w.now_ms);
                 self.client.note_interest(key, true);
                 execute::expire(w, self.db, key);
-                let keyspace = &self.server.keyspace;
-                let shard = keyspace.shard_of(keyspace.hash(key).slot);
                 keyspace.lock_one(shard).shard(shard).watch(self.db, key, &dirty);
             }
         }
         self.client
             .watched
             .store(self.watching.keys.len(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// True if a watched key has changed, or its time has come since. The keys' shards are locked.
@@ -709,11 +717,25 @@ impl Session {
         let Watching { keys, dirty } = std::mem::take(&mut self.watching);
         if let Some(dirty) = dirty {
             *self.client.watch_flag.lock() = None;
+            let mut left = Vec::new();
             for (db, key) in keys.into_keys() {
                 self.client.note_interest(&key, false);
                 let keyspace = &self.server.keyspace;
                 let shard = keyspace.shard_of(keyspace.hash(&key).slot);
-                keyspace.lock_one(shard).shard(shard).unwatch(db, &key, &dirty);
+                match keyspace.lock_one_unless(shard, &self.server.scripts.busy.flag) {
+                    Some(mut locked) => locked.shard(shard).unwatch(db, &key, &dirty),
+                    None => left.push((db, key, shard)),
+                }
+            }
+            if !left.is_empty() {
+                // A script is over its time. This thread must not wait for it: it may be the one that serves SCRIPT KILL.
+                let server = Arc::clone(&self.server);
+                std::thread::spawn(move || {
+                    for (db, key, shard) in left {
+                        let mut locked = server.keyspace.lock_one(shard);
+                        locked.shard(shard).unwatch(db, &key, &dirty);
+                    }
+                });
             }
         }
         self.client.watched.store(0, Ordering::Relaxed);

@@ -122,7 +122,7 @@ fn watch(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         return Err(ServerError::new("ERR WATCH inside MULTI is not allowed"));
     }
     let keys: Vec<&[u8]> = args.from(1).collect();
-    call.session.watch(call.w, &keys);
+    call.session.watch(call.w, &keys).map_err(ServerError::new)?;
     call.ok()
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::client::Client;
 use crate::config::Param;
 use crate::net::connection::{Connection, Stream};
-use crate::server::Server;
+use crate::server::{SPARE_ROW, Server};
 use crate::worker::Worker;
 
 /// A connection on its way to a worker.
@@ -31,6 +31,7 @@ pub enum Accepted {
 /// The way to one worker.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
+    row: usize,
     sender: mpsc::UnboundedSender<Accepted>,
     connections: Arc<AtomicUsize>,
 }
@@ -139,23 +140,36 @@ pub fn start_workers(
     let mut handles = Vec::new();
     let mut threads = Vec::new();
     for id in 0..server.threads {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .event_interval(61)
-            .build()?;
-        let (server, count) = (Arc::clone(server), Arc::clone(&connections));
-        let thread = std::thread::Builder::new()
-            .name(format!("worker-{id}"))
-            .spawn(move || {
-                Worker::install(Worker::new(Arc::clone(&server), id));
-                runtime.block_on(work(server, receiver, count));
-            })?;
-        handles.push(WorkerHandle { sender, connections });
+        let (handle, thread) = start_worker(server, id, &format!("worker-{id}"))?;
+        handles.push(handle);
         threads.push(thread);
     }
     Ok((handles, threads))
+}
+
+/// `row`: of its counters.
+fn start_worker(
+    server: &Arc<Server>,
+    row: usize,
+    name: &str,
+) -> io::Result<(WorkerHandle, std::thread::JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(61)
+        .build()?;
+    let (server, count) = (Arc::clone(server), Arc::clone(&connections));
+    let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+        Worker::install(Worker::new(Arc::clone(&server), row));
+        runtime.block_on(work(server, receiver, count));
+    })?;
+    let handle = WorkerHandle {
+        row,
+        sender,
+        connections,
+    };
+    Ok((handle, thread))
 }
 
 async fn work(server: Arc<Server>, mut receiver: mpsc::UnboundedReceiver<Accepted>, count: Arc<AtomicUsize>) {
@@ -256,7 +270,7 @@ pub async fn accept_unix(server: Arc<Server>, listener: UnixListener, workers: V
             Ok((stream, _)) => match stream.into_std() {
                 Ok(stream) if server.clients.count() < max_clients(&server) => {
                     count_connection(&server, true);
-                    give(&workers, Accepted::Unix(stream));
+                    give(&server, &workers, Accepted::Unix(stream));
                 }
                 Ok(stream) => refuse(&server, SockRef::from(&stream), TOO_MANY),
                 Err(error) => tracing::debug!(%error, "a connection could not be set up"),
@@ -304,7 +318,7 @@ fn admit_tcp(
         SockRef::from(&stream).set_tcp_keepalive(&probe)?;
     }
     count_connection(server, true);
-    give(workers, Accepted::Tcp(stream, peer));
+    give(server, workers, Accepted::Tcp(stream, peer));
     Ok(())
 }
 
@@ -330,14 +344,36 @@ fn count_connection(server: &Server, welcome: bool) {
     server.stats.add(server.threads, &mut counters);
 }
 
-fn give(workers: &[WorkerHandle], accepted: Accepted) {
-    if let Some(worker) = workers
-        .iter()
-        .min_by_key(|w| w.connections.load(Ordering::Relaxed))
-    {
+fn give(server: &Arc<Server>, workers: &[WorkerHandle], accepted: Accepted) {
+    if let Some(worker) = choose(server, workers) {
         worker.connections.fetch_add(1, Ordering::Relaxed);
         if worker.sender.send(accepted).is_err() {
             tracing::debug!("the worker has ended");
         }
     }
+}
+
+/// The worker with the fewest connections, of those that no script keeps busy. While one is over its time, others may
+/// wait for what it has locked: whoever comes to end it must be served by a thread that does not.
+fn choose<'w>(server: &'w Arc<Server>, workers: &'w [WorkerHandle]) -> Option<&'w WorkerHandle> {
+    let busy = &server.scripts.busy;
+    let fewest = |free: bool| {
+        workers
+            .iter()
+            .filter(|w| !free || !busy.is_stalled(w.row))
+            .min_by_key(|w| w.connections.load(Ordering::Relaxed))
+    };
+    let free = if busy.text().is_none() { fewest(true) } else { None };
+    free.or_else(|| spare(server)).or_else(|| fewest(false))
+}
+
+fn spare(server: &Arc<Server>) -> Option<&WorkerHandle> {
+    if server.spare.get().is_none() {
+        match start_worker(server, server.threads + SPARE_ROW, "worker-spare") {
+            // It ends with the server; nobody need wait for it.
+            Ok((handle, _thread)) => drop(server.spare.set(handle)),
+            Err(error) => tracing::warn!(%error, "no further worker can be started while a script runs"),
+        }
+    }
+    server.spare.get()
 }

@@ -9,7 +9,7 @@
 //! busy                  runs that take long: who may end them, who is refused meanwhile
 //! ```
 //!
-//! docs/adr/0007-scripting.md has the reasons.
+//! docs/adr/0010-scripting.md has the reasons.
 
 pub mod busy;
 pub mod cache;

@@ -1,6 +1,7 @@
 //! Sessions without sockets, on a clock that the tests turn: what clients see of each other.
 
 mod clients;
+mod scripting;
 mod tracking;
 
 use std::sync::Arc;
