@@ -9,12 +9,6 @@ use holdfast_tests::words;
 
 /// Commands without a transcript, and why. The list may only become shorter.
 const WITHOUT: &[(&str, &str)] = &[
-    ("client|capa", "clients since 7.2: their transcript is under way"),
-    (
-        "client|import-source",
-        "clients since 7.2: their transcript is under way",
-    ),
-    ("cluster|myshardid", "only a member of a cluster has one"),
     ("eval", "scripting: its transcripts are under way"),
     ("eval_ro", "scripting: its transcripts are under way"),
     ("evalsha", "scripting: its transcripts are under way"),
@@ -38,7 +32,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("script|kill", "scripting: its transcripts are under way"),
     ("script|load", "scripting: its transcripts are under way"),
     ("script|show", "scripting: its transcripts are under way"),
-    ("waitaof", "clients since 7.2: their transcript is under way"),
     ("xackdel", "streams since 7.2: their transcript is under way"),
     ("xcfgset", "streams since 7.2: their transcript is under way"),
     ("xdelex", "streams since 7.2: their transcript is under way"),
