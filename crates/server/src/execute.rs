@@ -285,6 +285,8 @@ pub fn after_unlock(w: &mut Worker) {
     }
     if !w.effects.events.is_empty() {
         let events = std::mem::take(&mut w.effects.events);
+        // Who hears of an event finds it counted.
+        w.server.stats.add(w.id, &mut w.counters);
         w.server.publish_events(&events);
     }
     if !w.effects.garbage.is_empty() {
