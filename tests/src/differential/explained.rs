@@ -28,6 +28,8 @@ pub enum Reason {
     AclKeys,
     /// An error that quotes an argument with a zero byte.
     ZeroByteInError,
+    /// An error that quotes a script.
+    ScriptText,
 }
 
 /// Every difference that is meant, with its reason.
@@ -68,6 +70,10 @@ pub const EXPLAINED: &[(Reason, &str)] = &[
         Reason::ZeroByteInError,
         "an error that quotes an argument ends the quotation at a zero byte in the oracle",
     ),
+    (
+        Reason::ScriptText,
+        "an error that quotes a script shows bytes that are no UTF-8 as U+FFFD",
+    ),
 ];
 
 impl Reason {
@@ -87,6 +93,12 @@ impl Reason {
         }
         if name == b"ACL" && subject.text().is_some() && *oracle == Reply::Simple(b"OK".to_vec()) {
             return has_untold_keys(args.get(3..)?).then_some(Reason::AclKeys);
+        }
+        if matches!(name.as_slice(), b"EVAL" | b"EVAL_RO" | b"SCRIPT")
+            && subject.is_error()
+            && args.iter().any(|arg| !arg.is_ascii())
+        {
+            return same_first_words(subject, oracle).then_some(Reason::ScriptText);
         }
         let quotes = subject.is_error() || name == b"ACL";
         let quotes_zero =

@@ -171,7 +171,8 @@ fn too_big_for_listpack(key: &[u8], reason: Reason, subject: &mut Side<'_>) -> R
         | Reason::KeyCount
         | Reason::AclRules
         | Reason::AclKeys
-        | Reason::ZeroByteInError => {
+        | Reason::ZeroByteInError
+        | Reason::ScriptText => {
             return Ok(None);
         }
     };

@@ -7,6 +7,7 @@ mod geo;
 mod hashes;
 mod lists;
 mod lookups;
+mod scripts;
 mod sets;
 mod sketches;
 mod sorted_sets;
@@ -49,10 +50,12 @@ pub enum Family {
     Expiry,
     /// Users, their rules, and what they may do.
     Acl,
+    /// EVAL and its kin.
+    Scripts,
 }
 
 /// Every family, under the name that selects it.
-pub const FAMILIES: [(Family, &str); 12] = [
+pub const FAMILIES: [(Family, &str); 13] = [
     (Family::Strings, "strings"),
     (Family::Lists, "lists"),
     (Family::Hashes, "hashes"),
@@ -65,6 +68,7 @@ pub const FAMILIES: [(Family, &str); 12] = [
     (Family::Generic, "generic"),
     (Family::Expiry, "expiry"),
     (Family::Acl, "acl"),
+    (Family::Scripts, "scripts"),
 ];
 
 impl Family {
@@ -83,6 +87,7 @@ impl Family {
             Family::Generic => generic::MAKERS,
             Family::Expiry => generic::EXPIRY_MAKERS,
             Family::Acl => acl::MAKERS,
+            Family::Scripts => scripts::MAKERS,
         };
         pool.one_of(makers)(pool)
     }
