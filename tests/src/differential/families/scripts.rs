@@ -4,7 +4,7 @@ use super::Maker;
 use crate::differential::pool::Kind::{Hash, List, Set, Text};
 use crate::differential::pool::{Command, Pool, cmd};
 
-/// Scripts that use KEYS[1], KEYS[2] and ARGV[1]; none depends on an order that Redis leaves open.
+/// Scripts that use two keys and one argument; none depends on an order that Redis leaves open.
 const SCRIPTS: &[&str] = &[
     "return redis.call('GET', KEYS[1])",
     "return redis.call('SET', KEYS[1], ARGV[1])",
