@@ -3,12 +3,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use holdfast_tests::server::{Binary, Role};
 
+/// One suite after the other: some of their tests have little patience with a busy machine.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Runs a suite against the server under test.
 fn run(suite: &str, arguments: &[&str]) -> Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()

@@ -360,6 +360,9 @@ impl Server {
 
     /// True for commands that the configuration forbids (`enable-debug-command`).
     pub fn is_protected(&self, entry: &Entry, client: &Client) -> bool {
+        if !entry.is(Flags::ADMIN) {
+            return false;
+        }
         let guard = match entry.spec.name {
             "module|load" | "module|loadex" | "module|unload" => Param::EnableModuleCommand,
             name if name.split('|').next() == Some("debug") => Param::EnableDebugCommand,
