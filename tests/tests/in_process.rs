@@ -20,6 +20,10 @@ use holdfast_server::{cron, reclaim};
 use holdfast_tests::reply::{DecodeError, Reply, encode_command};
 use holdfast_tests::transcript::{Endpoint, Expect, Received, Transcript, run};
 
+/// The server's allocator: it measures what is in use by it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A server without sockets.

@@ -126,6 +126,9 @@ impl Connection {
             if self.session.client.is_killed() {
                 if self.session.client.overflowed() {
                     self.note_overflow(self.session.client.mail_len());
+                } else if self.session.client.has_mail() {
+                    // What was sent to it before it was to end (a message, say) still goes out, as far as it is taken.
+                    self.session.client.take_mail(&mut self.out);
                 }
                 let _last_words = self.poll_flush(cx);
                 return Poll::Ready(());
