@@ -10,7 +10,7 @@
 //! is made after the cut has the new epoch from the start. There is no second copy of the data: extra memory is the
 //! images that wait, which [`Cut::waiting_bytes`] tells, so that writers can be held back.
 //!
-//! A big collection is not copied and not read in one go. It gets an [`Undo`]: the walk takes it in slices, and a
+//! A big collection is not copied and not read in one go. It gets an `Undo`: the walk takes it in slices, and a
 //! change of an element that the walk has not reached leaves the element's old state there. A big list is shared node by
 //! node. So no lock is held for longer than a slice, whatever the size of a value.
 //!
