@@ -107,8 +107,9 @@ bit_set! {
         FAST = 13, "fast";
         /// Needs no authentication.
         NO_AUTH = 14, "no_auth";
-        /// May replicate although it is no write command.
-        MAY_REPLICATE = 15, "may_replicate";
+        /// May replicate although it is no write command: CLIENT PAUSE WRITE holds it. Redis has the flag, and COMMAND
+        /// INFO of 7.0.15 does not show it.
+        MAY_REPLICATE = 15, "";
         /// Only for sentinels.
         SENTINEL = 16, "sentinel";
         /// Only for sentinels.

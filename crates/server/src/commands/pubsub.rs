@@ -92,7 +92,7 @@ const PUBLISH: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "publish",
         arity: 3,
-        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST),
+        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST, MAY_REPLICATE),
         group: Group::Pubsub,
         since: "2.0.0",
         summary: "Sends a message to a channel.",

@@ -67,7 +67,7 @@ const SPUBLISH: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "spublish",
         arity: 3,
-        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST),
+        flags: flags!(Flags: PUBSUB, LOADING, STALE, FAST, MAY_REPLICATE),
         keys: &[KeySpec::one(1, flags!(KeyFlags: NOT_KEY))],
         group: Group::Pubsub,
         since: "7.0.0",

@@ -118,9 +118,7 @@ impl ScriptHost<'_, '_> {
         if !self.session.is_unrestricted() {
             acl::permit(self.session, self.w, entry, frame, Origin::Script).map_err(Refusal::Error)?;
         }
-        // Messages reach replicas, too; their flag is not among those that COMMAND shows.
-        let writes = entry.spec.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE))
-            || matches!(entry.spec.name, "publish" | "spublish");
+        let writes = entry.spec.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
         if writes && !self.rules.may_write {
             return Err("ERR Write commands are not allowed from read-only scripts.".into());
         }

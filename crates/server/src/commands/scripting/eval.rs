@@ -23,7 +23,7 @@ const EVAL: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "eval",
         arity: -3,
-        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS),
+        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS, MAY_REPLICATE),
         acl: flags!(Acl: SCRIPTING),
         keys: &[KeySpec {
             notes: ANY_USE,
@@ -85,7 +85,7 @@ const EVALSHA: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "evalsha",
         arity: -3,
-        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS),
+        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS, MAY_REPLICATE),
         acl: flags!(Acl: SCRIPTING),
         keys: &[KeySpec::counted(2, flags!(KeyFlags: RW, ACCESS, UPDATE))],
         group: Group::Scripting,

@@ -24,7 +24,7 @@ const FCALL: ServerCommand = ServerCommand {
     spec: &Spec {
         name: "fcall",
         arity: -3,
-        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS),
+        flags: flags!(Flags: NOSCRIPT, STALE, SKIP_MONITOR, NO_MANDATORY_KEYS, MOVABLEKEYS, MAY_REPLICATE),
         acl: flags!(Acl: SCRIPTING),
         keys: &[KeySpec {
             notes: ANY_USE,
