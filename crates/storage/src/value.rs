@@ -1,9 +1,14 @@
 //! The value of a key: owned, borrowed and borrowed to be changed. Matches on these enums have no wildcard, so a new
 //! type leads the compiler to every place that must know it.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::encoding::undo::{BIG, Undoable};
+use crate::encoding::undo::{Origin, Undoable};
+use crate::encoding::walked_str::WalkedStr;
+use crate::snapshot::Element;
 
 use crate::types::hash::Hash;
 use crate::types::list::List;
@@ -54,7 +59,13 @@ pub enum HeapStr {
     Shared(Bytes),
     /// Being changed in place.
     Owned(Vec<u8>),
+    /// A snapshot is in the middle of it.
+    Walked(Box<WalkedStr>),
 }
+
+/// Strings from this length on are walked in pieces by a snapshot; shorter ones are copied if they are changed while it
+/// holds them, in some tenths of a millisecond.
+const WALKED_FROM: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
 impl HeapStr {
     /// The bytes.
@@ -62,6 +73,14 @@ impl HeapStr {
         match self {
             Self::Shared(b) => b,
             Self::Owned(v) => v,
+            Self::Walked(walked) => walked.text.as_slice(),
+        }
+    }
+
+    /// These bytes are about to change: a snapshot that has not seen them keeps them.
+    pub(crate) fn note(&mut self, bytes: &Range<usize>) {
+        if let Self::Walked(walked) = self {
+            walked.note(bytes);
         }
     }
 
@@ -72,14 +91,17 @@ impl HeapStr {
         }
         match self {
             Self::Owned(v) => v,
+            Self::Walked(walked) => walked.text.make_mut(),
             Self::Shared(_) => unreachable!("made owned above"),
         }
     }
 
     /// The bytes by reference count. They are copied if they are changed afterwards, not now.
     pub fn share(&mut self) -> Bytes {
-        if let Self::Owned(v) = self {
-            *self = Self::Shared(Bytes::from(std::mem::take(v)));
+        match self {
+            Self::Owned(v) => *self = Self::Shared(Bytes::from(std::mem::take(v))),
+            Self::Walked(walked) => return walked.text.share(),
+            Self::Shared(_) => {}
         }
         self.to_bytes()
     }
@@ -89,7 +111,56 @@ impl HeapStr {
         match self {
             Self::Shared(b) => b.clone(),
             Self::Owned(v) => Bytes::copy_from_slice(v),
+            Self::Walked(walked) => walked.text.to_bytes(),
         }
+    }
+}
+
+impl Undoable for HeapStr {
+    fn kind(&self) -> Kind {
+        Kind::String
+    }
+
+    /// Bytes.
+    fn elements(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.elements()
+    }
+
+    fn is_big(&self) -> bool {
+        self.elements() >= WALKED_FROM
+    }
+
+    fn open(&mut self, origin: Arc<Origin>) {
+        let mut text = std::mem::replace(self, Self::Owned(Vec::new()));
+        // What an earlier snapshot that was given up has left.
+        if let Self::Walked(walked) = &mut text {
+            let inner = std::mem::replace(&mut walked.text, Self::Owned(Vec::new()));
+            text = inner;
+        }
+        *self = Self::Walked(Box::new(WalkedStr::new(text, origin)));
+    }
+
+    fn origin(&self) -> Option<&Arc<Origin>> {
+        match self {
+            Self::Walked(walked) => Some(&walked.origin).filter(|origin| !origin.cut.is_over()),
+            Self::Shared(_) | Self::Owned(_) => None,
+        }
+    }
+
+    fn walk(&mut self, _most: usize, each: &mut dyn FnMut(Element<'_>)) -> bool {
+        let Self::Walked(walked) = self else {
+            return true;
+        };
+        let last = walked.walk(|piece| each(Element::Bytes(piece)));
+        if last {
+            let text = std::mem::replace(&mut walked.text, Self::Owned(Vec::new()));
+            *self = text;
+        }
+        last
     }
 }
 
@@ -242,7 +313,8 @@ impl<'a> ValueMut<'a> {
 
     fn undoable_any(self) -> Option<&'a mut dyn Undoable> {
         match self {
-            Self::Int(_) | Self::Str(_) | Self::Heap(_) | Self::List(_) | Self::Stream(_) => None,
+            Self::Int(_) | Self::Str(_) | Self::List(_) | Self::Stream(_) => None,
+            Self::Heap(v) => Some(&mut **v),
             Self::Set(v) => v.undoable().map(|v| v as &mut dyn Undoable),
             Self::Hash(v) => Some(v),
             Self::Zset(v) => v.undoable().map(|v| v as &mut dyn Undoable),
@@ -251,7 +323,7 @@ impl<'a> ValueMut<'a> {
 
     /// The collection, if it is so large that a snapshot walks it in slices.
     pub(crate) fn into_undoable(self) -> Option<&'a mut dyn Undoable> {
-        self.undoable_any().filter(|big| big.elements() >= BIG)
+        self.undoable_any().filter(|big| big.is_big())
     }
 
     /// The collection, if a snapshot is in the middle of it.

@@ -10,7 +10,7 @@ use super::member_index::MemberIndex;
 use super::member_slab::{MemberId, MemberSlab};
 use super::prefetch::Stage;
 use super::score_tree::{ById, ByScore, Entry, ScoreTree, Search, TreeIter};
-use super::undo::UndoSlot;
+use super::undo::{UndoSlot, weight};
 
 /// The last member that a snapshot's walk has seen, and its score.
 type Seen = Option<(f64, Box<[u8]>)>;
@@ -228,7 +228,7 @@ impl BigZset {
     /// Hands about `most` members as they were when the walk began to `each`. True: these were the last.
     pub(crate) fn walk(&mut self, most: usize, mut each: impl FnMut(&[u8], f64)) -> bool {
         let Some(undo) = self.undo.get() else { return true };
-        let old = undo.take_old(most);
+        let old = undo.take_old();
         if !old.is_empty() {
             old.iter().for_each(|(member, score)| each(member, *score));
             return false;
@@ -242,8 +242,13 @@ impl BigZset {
                 tie: |id| self.slab.member(id) <= &**last,
             }),
         };
-        let end = start.saturating_add(most).min(self.len());
-        for (member, score) in self.iter(start..end) {
+        let (mut end, mut visited) = (start, 0);
+        for (member, score) in self.iter(start..self.len()) {
+            if visited >= most {
+                break;
+            }
+            visited += weight(member.len());
+            end += 1;
             if !undo.is_changed(member) {
                 each(member, score);
             }

@@ -1,6 +1,7 @@
 //! The byte layouts of values in memory. The only folder that may hold `unsafe`; it knows nothing of commands or replies.
 
 pub mod big_zset;
+pub mod block_map;
 mod chunked;
 pub mod entry;
 pub mod integer;
@@ -13,8 +14,8 @@ pub(crate) mod prefetch;
 pub mod quicklist;
 pub mod sample;
 mod score_tree;
-pub mod shared_pack;
 pub mod table;
 pub mod tagged;
 mod thin;
 pub(crate) mod undo;
+pub(crate) mod walked_str;

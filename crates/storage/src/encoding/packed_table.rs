@@ -32,7 +32,7 @@ pub use bucket::Entry;
 
 use super::prefetch::{Stage, prefetch};
 use super::sample::select;
-use super::undo::{OldEntry, UndoSlot};
+use super::undo::{OldEntry, UndoSlot, weight};
 use bucket::{Bucket, Place, Places, Sizes, View};
 
 /// A table of members.
@@ -331,7 +331,7 @@ impl<const VALUES: bool> PackedTable<VALUES> {
         mut each: impl FnMut(&[u8], &[u8], Option<Option<i64>>),
     ) -> bool {
         let Some(undo) = self.undo.get() else { return true };
-        let old = undo.take_old(most);
+        let old = undo.take_old();
         if !old.is_empty() {
             old.iter()
                 .for_each(|(field, old)| each(field, &old.value, Some(old.expire_at_ms)));
@@ -343,7 +343,7 @@ impl<const VALUES: bool> PackedTable<VALUES> {
         let done = loop {
             let from = undo.cursor;
             let next = self.scan(from.reverse_bits(), |(field, value)| {
-                visited += 1;
+                visited += weight(field.len() + value.len());
                 // A bucket may be the join of two, the first of which has been seen.
                 if hash::hash(field).reverse_bits() >= from && !undo.is_changed(field) {
                     each(field, value, None);

@@ -303,6 +303,8 @@ impl Table {
         let chunk = &mut self.chunks[index >> CHUNK_BITS];
         let b = index & (CHUNK - 1);
         let bucket = &mut chunk.buckets[b];
+        // All of them at once: to wait for one after the other takes several times as long.
+        bucket.slots.iter().flatten().for_each(Entry::prefetch);
         bucket.slots.iter_mut().flatten().for_each(&mut *visit);
         if bucket.marks & STASHED != 0 {
             let stashed = chunk.stash.iter_mut().filter(|s| s.bucket == b as u8);

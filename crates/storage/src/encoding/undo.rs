@@ -3,16 +3,25 @@
 //!
 //! Must not know: keys, files, how a collection is stored.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::big_zset::BigZset;
 use super::packed_table::SetTable;
-use crate::snapshot::{Cut, Element, Meta};
+use crate::snapshot::{Cut, Element, Meta, SnapshotError};
 use crate::value::Kind;
 
 /// A collection from this many elements on is walked in slices; below, it is copied.
 pub(crate) const BIG: usize = if cfg!(test) { 64 } else { 1024 };
+/// So is one of fewer elements that takes so many bytes.
+const BIG_BYTES: usize = if cfg!(test) { 16 << 10 } else { 256 << 10 };
+/// Bytes of an element that count as much as an element: a slice of large ones has fewer.
+const BYTES_AS_ONE: usize = 128;
+
+/// What an element of so many bytes counts in a slice.
+pub(crate) fn weight(bytes: usize) -> usize {
+    1 + bytes / BYTES_AS_ONE
+}
 
 /// Which collection it was at the cut.
 #[derive(Debug)]
@@ -41,13 +50,21 @@ impl Origin {
 pub(crate) trait Undoable {
     /// Its kind.
     fn kind(&self) -> Kind;
-    /// Number of elements now.
+    /// Number of elements now, if it can be walked in slices.
     fn elements(&self) -> usize;
+    /// Bytes that it takes, about.
+    fn bytes(&self) -> usize;
+    /// It is walked in slices; else it is copied.
+    fn is_big(&self) -> bool {
+        let elements = self.elements();
+        elements >= BIG || (elements > 1 && self.bytes() >= BIG_BYTES)
+    }
     /// Begins: from now on old states are kept.
     fn open(&mut self, origin: Arc<Origin>);
     /// Which collection it was, while its walk is not finished and somebody wants it.
     fn origin(&self) -> Option<&Arc<Origin>>;
-    /// Hands some elements as they were at the cut to `each`: about `most`. True: these were the last.
+    /// Hands some elements as they were at the cut to `each`: about `most`, as [`weight`] counts them. True: these were the
+    /// last.
     fn walk(&mut self, most: usize, each: &mut dyn FnMut(Element<'_>)) -> bool;
 }
 
@@ -72,7 +89,7 @@ impl<C, V: Payload> std::fmt::Debug for UndoSlot<C, V> {
     }
 }
 
-impl<C: Default, V: Payload> UndoSlot<C, V> {
+impl<C: Default + Send + 'static, V: Payload> UndoSlot<C, V> {
     /// True while a walk is, or seems to be, in the middle of the collection.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
@@ -96,19 +113,21 @@ impl<C: Default, V: Payload> UndoSlot<C, V> {
         self.0 = Some(Box::new(Undo {
             origin,
             cursor: C::default(),
-            changed: HashSet::default(),
+            changed: BTreeSet::new(),
             old: Vec::new(),
+            last_weight: 0,
             old_bytes: 0,
             finished: false,
         }));
     }
 
-    /// The walk is through.
+    /// The walk is through. What it needed is freed when no lock is held.
     pub(crate) fn finish(&mut self) {
-        if let Some(undo) = &mut self.0 {
+        if let Some(mut undo) = self.0.take() {
             undo.finished = true;
+            let cut = Arc::clone(&undo.origin.cut);
+            cut.dispose(undo);
         }
-        self.0 = None;
     }
 
     /// Moves the state out, to be put into what takes the collection's place.
@@ -117,8 +136,11 @@ impl<C: Default, V: Payload> UndoSlot<C, V> {
     }
 }
 
+/// Old states in one piece, as [`weight`] counts them: what one slice of the walk takes.
+const PIECE: usize = 256;
+
 /// The part of an element beside its name.
-pub(crate) trait Payload {
+pub(crate) trait Payload: Send + 'static {
     /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
 }
@@ -148,9 +170,12 @@ pub(crate) struct Undo<C, V: Payload> {
     /// Elements before it have been seen.
     pub(crate) cursor: C,
     /// Elements ahead of the walk, or that came there, which changed since the cut: the walk passes them over.
-    changed: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
-    /// Those of them that existed at the cut and had not been seen, as they were.
-    old: Vec<(Box<[u8]>, V)>,
+    changed: BTreeSet<Box<[u8]>>,
+    /// Those of them that existed at the cut and had not been seen, as they were, in pieces: neither this nor the set grows by
+    /// being moved as a whole.
+    old: Vec<Vec<(Box<[u8]>, V)>>,
+    /// What the last piece weighs.
+    last_weight: usize,
     old_bytes: usize,
     finished: bool,
 }
@@ -166,7 +191,15 @@ impl<C, V: Payload> Undo<C, V> {
         self.changed.insert(name.into());
         if let Some(old) = old {
             bytes += name.len() + size_of::<(Box<[u8]>, V)>() + old.heap_bytes();
-            self.old.push((name.into(), old));
+            self.last_weight += weight(name.len() + old.heap_bytes());
+            let old = (name.into(), old);
+            match self.old.last_mut() {
+                Some(piece) if self.last_weight <= PIECE => piece.push(old),
+                Some(_) | None => {
+                    self.last_weight = weight(old.0.len() + old.1.heap_bytes());
+                    self.old.push(vec![old]);
+                }
+            }
         }
         self.old_bytes += bytes;
         self.origin.cut.add_bytes(bytes);
@@ -177,10 +210,10 @@ impl<C, V: Payload> Undo<C, V> {
         !self.changed.is_empty() && self.changed.contains(name)
     }
 
-    /// Takes some of the old states out.
-    pub(crate) fn take_old(&mut self, most: usize) -> Vec<(Box<[u8]>, V)> {
-        let keep = self.old.len().saturating_sub(most);
-        self.old.split_off(keep)
+    /// Takes some of the old states out; none if there are no more.
+    pub(crate) fn take_old(&mut self) -> Vec<(Box<[u8]>, V)> {
+        self.last_weight = PIECE; // the piece before is full
+        self.old.pop().unwrap_or_default()
     }
 }
 
@@ -188,7 +221,7 @@ impl<C, V: Payload> Drop for Undo<C, V> {
     fn drop(&mut self) {
         self.origin.cut.sub_bytes(self.old_bytes);
         if !self.finished && !self.origin.cut.is_over() {
-            self.origin.cut.fail();
+            self.origin.cut.fail(SnapshotError::Lost);
         }
     }
 }
@@ -201,6 +234,9 @@ macro_rules! undoable {
             }
             fn elements(&self) -> usize {
                 self.len()
+            }
+            fn bytes(&self) -> usize {
+                self.heap_bytes()
             }
             fn open(&mut self, origin: Arc<Origin>) {
                 self.undo.open(origin);

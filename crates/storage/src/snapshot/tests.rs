@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Element, Meta, Progress, Sink, Walker};
+use super::{Element, Meta, Progress, Sink, SnapshotError, Walker};
 use crate::data::{Data, Expiry};
 use crate::effects::{Effects, Event};
 use crate::encoding::quicklist::End;
@@ -85,6 +85,7 @@ impl Sink for Recorder {
             Kind::Set => Plain::Set(Vec::new()),
             Kind::Hash => Plain::Hash(BTreeMap::new()),
             Kind::Zset => Plain::Zset(BTreeMap::new()),
+            Kind::String => Plain::Text(Vec::new()),
             other => panic!("a {other:?} in slices"),
         };
         self.open = Some(((meta.db, meta.key.to_vec()), meta.expire_at_ms, empty, len));
@@ -92,7 +93,11 @@ impl Sink for Recorder {
 
     fn element(&mut self, element: Element<'_>) {
         let (_, _, value, left) = self.open.as_mut().expect("a collection is open");
-        *left = left.checked_sub(1).expect("no more elements than announced");
+        let count = match element {
+            Element::Bytes(bytes) => bytes.len(),
+            Element::Member(_) | Element::Field(..) | Element::Scored(..) => 1,
+        };
+        *left = left.checked_sub(count).expect("no more elements than announced");
         let new = match (element, value) {
             (Element::Member(m), Plain::Set(members)) => {
                 members.push(m.to_vec());
@@ -100,6 +105,10 @@ impl Sink for Recorder {
             }
             (Element::Field(f, v, at), Plain::Hash(map)) => {
                 map.insert(f.to_vec(), (v.to_vec(), at)).is_none()
+            }
+            (Element::Bytes(bytes), Plain::Text(text)) => {
+                text.extend_from_slice(bytes);
+                true
             }
             (Element::Scored(m, s), Plain::Zset(map)) => map.insert(m.to_vec(), s.to_string()).is_none(),
             (element, value) => panic!("{element:?} in {value:?}"),
@@ -222,7 +231,7 @@ fn command(keyspace: &Keyspace, rng: &mut SmallRng, now: i64) {
         }
         72..86 => {
             let key = format!("text{}", rng.random_range(0..300));
-            match rng.random_range(0..6) {
+            match rng.random_range(0..9) {
                 0..2 => d.set_string(key.as_bytes(), &text, Expiry::Keep, CHANGE),
                 2 => d.set_string(key.as_bytes(), &[b'y'; 40_000], Expiry::At(now + 50), CHANGE),
                 3 => {
@@ -230,7 +239,23 @@ fn command(keyspace: &Keyspace, rng: &mut SmallRng, now: i64) {
                         edit.finish(CHANGE, |bytes| bytes.extend_from_slice(b"more"));
                     }
                 }
-                4 => _ = d.set_expire_at_ms(key.as_bytes(), rng.random_bool(0.5).then_some(now + 9)),
+                4 => {
+                    if let Some(edit) = d.edit_string(key.as_bytes()).unwrap() {
+                        edit.within(0..0)
+                            .finish(CHANGE, |bytes| bytes.extend_from_slice(&text));
+                    }
+                }
+                5..7 => {
+                    if let Some(edit) = d.edit_string(key.as_bytes()).unwrap() {
+                        let from = rng.random_range(0..45_000);
+                        let range = from..from + rng.random_range(1..300);
+                        edit.within(range.clone()).finish(CHANGE, |bytes| {
+                            bytes.resize(bytes.len().max(range.end), b'z');
+                            bytes[range].fill(text[0]);
+                        });
+                    }
+                }
+                7 => _ = d.set_expire_at_ms(key.as_bytes(), rng.random_bool(0.5).then_some(now + 9)),
                 _ => {
                     let next = d.update_int::<crate::data::WrongType>(b"counter", CHANGE, |old| {
                         Ok(old.map_or(0, |old| old.len() as i64 + 1))
@@ -342,6 +367,30 @@ fn a_walk_sees_the_data_of_its_beginning() {
             }
         }
     }
+}
+
+#[test]
+fn a_snapshot_that_is_given_up_frees_its_images_and_fails() {
+    let keyspace = Keyspace::new(2, 8);
+    let mut rng = SmallRng::seed_from_u64(1);
+    fill(&keyspace, &mut rng);
+    let mut walker = Walker::begin(&mut keyspace.lock(&ShardSet::All)).expect("no other runs");
+    let mut sink = Recorder::default();
+    let cut = std::sync::Arc::clone(walker.cut());
+    let mut now = NOW;
+    while cut.waiting_bytes() == 0 {
+        now += 1;
+        command(&keyspace, &mut rng, now);
+    }
+    assert_eq!(walker.step(&mut sink), Ok(Progress::More));
+    cut.give_up();
+    (0..500).for_each(|i| command(&keyspace, &mut rng, now + i));
+    assert_eq!(walker.step(&mut sink), Err(SnapshotError::GivenUp));
+    drop(walker);
+    assert_eq!(cut.waiting_bytes(), 0);
+    assert!(cut.peak_bytes() > 0);
+    let again = Walker::begin(&mut keyspace.lock(&ShardSet::All));
+    assert!(again.is_some());
 }
 
 #[test]

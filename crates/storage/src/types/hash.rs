@@ -94,6 +94,10 @@ impl Undoable for Hash {
         self.fields().as_table().map_or(0, HashTable::len)
     }
 
+    fn bytes(&self) -> usize {
+        self.fields().as_table().map_or(0, HashTable::heap_bytes)
+    }
+
     fn open(&mut self, origin: Arc<Origin>) {
         if let Some(table) = self.fields_mut().as_table_mut() {
             table.undo.open(origin);

@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::encoding::block_map::BlockMap;
 use crate::encoding::listpack::{Listpack, MAX_BYTES};
-use crate::encoding::shared_pack::SharedPack;
 
 mod cursor;
 mod dedup;
@@ -32,7 +32,7 @@ mod tests;
 
 pub use cursor::Range;
 pub use dedup::{Dedup, DedupLimits};
-pub use group::{Consumer, ConsumerId, Group, Pending};
+pub use group::{Consumer, ConsumerId, Group, IdSet, Pending};
 pub use id::StreamId;
 pub use node::{Entry, Fields};
 pub use refs::{Deleted, References};
@@ -68,13 +68,16 @@ pub enum AppendError {
     TooLarge,
 }
 
-/// A stream, 8 bytes.
+/// A stream, 8 bytes. A copy shares nodes and pending entries until either of the two changes them.
 #[derive(Clone)]
 pub struct Stream(Box<Inner>);
 
+/// Macro nodes by their first ids. A copy shares them; the first change after that copies one block of them, some 100 KiB.
+type Nodes = BlockMap<StreamId, Listpack, 32>;
+
 #[derive(Clone, Default)]
 struct Inner {
-    nodes: BTreeMap<StreamId, SharedPack>,
+    nodes: Nodes,
     /// Entries that are not deleted.
     len: u64,
     /// The first of them, `0-0` if there are none.
@@ -198,15 +201,14 @@ impl Stream {
                     counts.live.saturating_add(counts.deleted) < limits.node_max_entries
                 })
         };
-        match inner.nodes.last_entry() {
-            Some(mut last) if fits(last.get()) => {
-                let first = *last.key();
-                node::push(last.get_mut(), first, id, fields);
-            }
-            Some(_) | None => {
+        let last = inner.nodes.iter().next_back();
+        let last = last.and_then(|(first, pack)| fits(pack).then_some(first));
+        match last.and_then(|first| Some((first, inner.nodes.get_mut(&first)?))) {
+            Some((first, pack)) => node::push(pack, first, id, fields),
+            None => {
                 let mut pack = node::create(fields.clone().map(|(field, _)| field));
                 node::push(&mut pack, id, id, fields);
-                inner.nodes.insert(id, pack.into());
+                inner.nodes.insert(id, pack);
             }
         }
         if inner.len == 0 {
@@ -255,7 +257,7 @@ impl Stream {
     /// Takes an entry out without remembering that it was deleted by itself.
     fn unlink(&mut self, id: StreamId) -> bool {
         let inner = &mut *self.0;
-        let Some((&first, pack)) = inner.nodes.range_mut(..=id).next_back() else {
+        let Some((first, pack)) = inner.nodes.range(..=id).next_back() else {
             return false;
         };
         let found = node::NodeIter::new(first, pack)
@@ -267,7 +269,7 @@ impl Stream {
         let Some(position) = found else { return false };
         if node::counts(pack).live <= 1 {
             inner.nodes.remove(&first);
-        } else {
+        } else if let Some(pack) = inner.nodes.get_mut(&first) {
             node::mark(pack, position);
             node::count_deleted(pack, 1);
         }
@@ -284,19 +286,6 @@ impl Stream {
     }
 
     // ---- groups ----
-
-    /// A stream of the same content that costs a step for each node and each pending entry: the nodes are shared until
-    /// either stream changes them.
-    pub fn fork(&mut self) -> Self {
-        let inner = &mut *self.0;
-        let nodes = inner.nodes.iter_mut().map(|(first, pack)| (*first, pack.fork()));
-        Self(Box::new(Inner {
-            nodes: nodes.collect(),
-            groups: inner.groups.clone(),
-            dedup: inner.dedup.clone(),
-            ..*inner
-        }))
-    }
 
     /// Number of groups.
     pub fn group_count(&self) -> usize {
@@ -347,8 +336,13 @@ impl Stream {
     // ---- form ----
 
     /// The macro nodes: the id of the first entry and the listpack, as RDB stores them.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Listpack)> {
-        self.0.nodes.iter().map(|(first, pack)| (*first, &**pack))
+    pub fn nodes(&self) -> impl Iterator<Item = (StreamId, &Listpack)> {
+        self.0.nodes.iter()
+    }
+
+    /// Number of macro nodes.
+    pub fn node_count(&self) -> usize {
+        self.0.nodes.len()
     }
 
     /// What OBJECT ENCODING says.
@@ -358,8 +352,6 @@ impl Stream {
 
     /// Estimated bytes on the heap, looking at `samples` nodes (0: all).
     pub fn memory_usage(&self, samples: usize) -> usize {
-        /// What a node takes in the tree: key and pointer in leaves that are two thirds full.
-        const NODE: usize = size_of::<(StreamId, SharedPack)>() * 3 / 2;
         let nodes = self.0.nodes.len();
         let looked = if samples == 0 { nodes } else { nodes.min(samples) };
         let bytes: usize = self
@@ -376,7 +368,7 @@ impl Stream {
             .map(|(name, group)| size_of::<(Box<[u8]>, Group)>() * 3 / 2 + name.len() + group.memory_usage())
             .sum();
         let dedup = self.dedup().map_or(0, Dedup::memory_usage);
-        size_of::<Inner>() + packs + nodes * NODE + groups + dedup
+        size_of::<Inner>() + packs + self.0.nodes.memory_usage() + groups + dedup
     }
 
     /// Allocations to free, roughly.
@@ -387,7 +379,7 @@ impl Stream {
 
     /// Number of nodes that a radix tree over the nodes' keys has, which is how Redis keeps them: XINFO STREAM tells.
     pub fn radix_tree_nodes(&self) -> usize {
-        let keys: Vec<[u8; 16]> = self.0.nodes.keys().map(|id| id.to_bytes()).collect();
+        let keys: Vec<[u8; 16]> = self.nodes().map(|(first, _)| first.to_bytes()).collect();
         match keys.as_slice() {
             [] => 1,
             keys => radix_nodes(keys, 0),

@@ -1,34 +1,34 @@
 //! A walk over a stream's entries between two ids, from either end.
 
-use std::collections::{BTreeMap, btree_map};
-
+use super::Nodes;
 use super::id::StreamId;
 use super::node::{Entry, NodeIter};
-use crate::encoding::shared_pack::SharedPack;
+use crate::encoding::block_map::Iter;
+use crate::encoding::listpack::Listpack;
 
 /// The entries between two ids, deleted ones left out.
 #[derive(Clone, Debug)]
 pub struct Range<'a> {
     from: StreamId,
     to: StreamId,
-    nodes: btree_map::Range<'a, StreamId, SharedPack>,
+    nodes: Iter<'a, StreamId, Listpack>,
     front: Option<NodeIter<'a>>,
     back: Option<NodeIter<'a>>,
 }
 
 impl<'a> Range<'a> {
-    pub(super) fn new(nodes: &'a BTreeMap<StreamId, SharedPack>, from: StreamId, to: StreamId) -> Self {
+    pub(super) fn new(nodes: &'a Nodes, from: StreamId, to: StreamId) -> Self {
         if from > to {
             return Self {
                 from,
                 to,
-                nodes: btree_map::Range::default(),
+                nodes: Iter::default(),
                 front: None,
                 back: None,
             };
         }
         // The node that begins at or before `from` may reach into the range.
-        let begin = nodes.range(..=from).next_back().map_or(from, |(first, _)| *first);
+        let begin = nodes.range(..=from).next_back().map_or(from, |(first, _)| first);
         Self {
             from,
             to,
@@ -42,7 +42,7 @@ impl<'a> Range<'a> {
 impl<'a> Range<'a> {
     /// There is nothing more at either end.
     fn finish(&mut self) -> Option<Entry<'a>> {
-        self.nodes = btree_map::Range::default();
+        self.nodes = Iter::default();
         self.front = None;
         self.back = None;
         None
@@ -57,7 +57,7 @@ impl<'a> Iterator for Range<'a> {
             if self.front.is_none()
                 && let Some((first, pack)) = self.nodes.next()
             {
-                self.front = Some(NodeIter::new(*first, pack));
+                self.front = Some(NodeIter::new(first, pack));
             }
             // The last node is in the hands of the other end, if that has come so far.
             let node = self.front.as_mut().or(self.back.as_mut())?;
@@ -77,7 +77,7 @@ impl<'a> DoubleEndedIterator for Range<'a> {
             if self.back.is_none()
                 && let Some((first, pack)) = self.nodes.next_back()
             {
-                self.back = Some(NodeIter::new(*first, pack));
+                self.back = Some(NodeIter::new(first, pack));
             }
             let node = self.back.as_mut().or(self.front.as_mut())?;
             match node.rfind(|raw| !raw.deleted && raw.entry.id <= self.to) {

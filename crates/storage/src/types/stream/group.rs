@@ -1,10 +1,11 @@
 //! A consumer group: how far it has read, what it has delivered and not yet seen acknowledged (the pending entries
 //! list), and to whom. Knows nothing of the stream's entries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
 use super::id::StreamId;
+use crate::encoding::block_map::BlockMap;
 
 /// A consumer within its group; stays the same while the consumer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,32 @@ pub struct Pending {
     pub owner: Option<ConsumerId>,
 }
 
+/// Ids, ascending.
+#[derive(Clone, Debug, Default)]
+pub struct IdSet(BlockMap<StreamId, (), 256>);
+
+impl IdSet {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = StreamId> {
+        self.range(..)
+    }
+
+    /// Those within a range.
+    pub fn range(&self, range: impl RangeBounds<StreamId>) -> impl DoubleEndedIterator<Item = StreamId> {
+        self.0.range(range).map(|(id, ())| id)
+    }
+}
+
 /// Who reads on behalf of a group.
 #[derive(Clone, Debug)]
 pub struct Consumer {
@@ -29,7 +56,7 @@ pub struct Consumer {
     pub seen_ms: i64,
     /// When it was given entries last.
     pub active_ms: Option<i64>,
-    pending: BTreeSet<StreamId>,
+    pending: IdSet,
 }
 
 impl Consumer {
@@ -39,7 +66,7 @@ impl Consumer {
     }
 
     /// Ids of the entries that it was given and has not acknowledged, ascending.
-    pub fn pending(&self) -> &BTreeSet<StreamId> {
+    pub fn pending(&self) -> &IdSet {
         &self.pending
     }
 }
@@ -51,7 +78,7 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries the group has read of all that were ever added; None if that cannot be told.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
+    pending: BlockMap<StreamId, Pending, 256>,
     names: BTreeMap<Box<[u8]>, ConsumerId>,
     consumers: Vec<Option<Consumer>>,
 }
@@ -62,7 +89,7 @@ impl Group {
         Self {
             last_id,
             entries_read,
-            pending: BTreeMap::new(),
+            pending: BlockMap::default(),
             names: BTreeMap::new(),
             consumers: Vec::new(),
         }
@@ -104,7 +131,7 @@ impl Group {
             name: name.into(),
             seen_ms,
             active_ms: None,
-            pending: BTreeSet::new(),
+            pending: IdSet::default(),
         };
         let free = self.consumers.iter().position(Option::is_none);
         let at = free.unwrap_or_else(|| {
@@ -121,8 +148,8 @@ impl Group {
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.names.remove(name)?;
         let consumer = self.consumers[id.0 as usize].take()?;
-        for entry in &consumer.pending {
-            self.pending.remove(entry);
+        for entry in consumer.pending.iter() {
+            self.pending.remove(&entry);
         }
         while self.consumers.last().is_some_and(Option::is_none) {
             self.consumers.pop();
@@ -158,7 +185,7 @@ impl Group {
         &self,
         range: impl RangeBounds<StreamId>,
     ) -> impl DoubleEndedIterator<Item = (StreamId, &Pending)> {
-        self.pending.range(range).map(|(id, pending)| (*id, pending))
+        self.pending.range(range)
     }
 
     /// The entry is pending for this consumer from now on, whoever had it before.
@@ -176,9 +203,9 @@ impl Group {
             return;
         }
         if let Some(before) = before {
-            self.consumer_mut(before).pending.remove(&id);
+            self.consumer_mut(before).pending.0.remove(&id);
         }
-        self.consumer_mut(owner).pending.insert(id);
+        self.consumer_mut(owner).pending.0.insert(id, ());
     }
 
     /// The entry is pending for nobody in particular from now on.
@@ -189,7 +216,7 @@ impl Group {
             owner: None,
         };
         if let Some(before) = self.pending.insert(id, pending).and_then(|before| before.owner) {
-            self.consumer_mut(before).pending.remove(&id);
+            self.consumer_mut(before).pending.0.remove(&id);
         }
     }
 
@@ -207,7 +234,7 @@ impl Group {
             return false;
         };
         if let Some(owner) = pending.owner {
-            self.consumer_mut(owner).pending.remove(&id);
+            self.consumer_mut(owner).pending.0.remove(&id);
         }
         true
     }
@@ -229,7 +256,7 @@ impl Group {
         match self.pending.get_mut(&id) {
             Some(pending) if pending.owner.is_none() => {
                 pending.owner = Some(owner);
-                self.consumer_mut(owner).pending.insert(id)
+                self.consumer_mut(owner).pending.0.insert(id, ()).is_none()
             }
             Some(_) | None => false,
         }
@@ -237,15 +264,15 @@ impl Group {
 
     // ---- sizes ----
 
-    /// Estimated bytes on the heap: trees count as two thirds full.
+    /// Estimated bytes on the heap: the tree of names counts as two thirds full.
     pub(super) fn memory_usage(&self) -> usize {
-        let pending = self.pending.len() * size_of::<(StreamId, Pending)>() * 3 / 2;
+        let pending = self.pending.memory_usage();
         let consumers: usize = self
             .consumers()
             .map(|(_, consumer)| {
                 2 * consumer.name.len()
                     + size_of::<(Box<[u8]>, ConsumerId)>() * 3 / 2
-                    + consumer.pending.len() * size_of::<StreamId>() * 3 / 2
+                    + consumer.pending.0.memory_usage()
             })
             .sum();
         pending + consumers + self.consumers.capacity() * size_of::<Option<Consumer>>()
@@ -253,6 +280,6 @@ impl Group {
 
     /// Allocations, roughly.
     pub(super) fn free_effort(&self) -> usize {
-        1 + 2 * self.pending.len() / 8 + 2 * self.names.len()
+        1 + 2 * self.pending.allocations() + 2 * self.names.len()
     }
 }

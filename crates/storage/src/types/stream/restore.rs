@@ -53,7 +53,7 @@ impl Stream {
         }
         inner.last_id = last;
         inner.len += counts.live;
-        inner.nodes.insert(first, pack.into());
+        inner.nodes.insert(first, pack);
         Ok(())
     }
 

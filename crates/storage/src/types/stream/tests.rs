@@ -123,12 +123,12 @@ fn a_deleted_entry_may_be_greater_than_those_behind_it() {
 
 #[test]
 fn nodes_end_at_their_limits() {
-    assert_eq!(numbered(9).nodes().len(), 3);
+    assert_eq!(numbered(9).node_count(), 3);
     let mut stream = Stream::new();
     for i in 1..=3 {
         add(&mut stream, id(i, 0), &vec![(b"f".to_vec(), vec![b'v'; 150])]).unwrap();
     }
-    assert_eq!(stream.nodes().len(), 3);
+    assert_eq!(stream.node_count(), 3);
     assert_eq!(stream.radix_tree_nodes(), 1 + 1 + 1 + 3 * 2 - 1);
 }
 

@@ -52,9 +52,7 @@ impl Stream {
         let want_ids = trim.references == References::Delete;
         let inner = &mut *self.0;
         let mut removed = 0_u64;
-        while let Some(entry) = inner.nodes.first_entry() {
-            let first = *entry.key();
-            let pack = entry.get();
+        while let Some((first, pack)) = inner.nodes.iter().next() {
             if let Bound::MaxLen(max) = trim.bound
                 && inner.len <= max
             {
@@ -79,7 +77,7 @@ impl Stream {
                         .filter(|raw| !raw.deleted)
                         .for_each(|raw| leaves(raw.entry.id));
                 }
-                entry.remove();
+                inner.nodes.remove(&first);
                 inner.len -= live;
                 removed += live;
                 continue;
