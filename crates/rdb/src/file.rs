@@ -10,11 +10,14 @@
 //!   0xFF + checksum of all before, 8 bytes   since version 5; 0 means that none was computed
 //! ```
 
+mod raw;
 mod read;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use raw::{Decoded, Raw, RawBatch, RawValue};
 pub use read::{FileError, FileReader, Item, Record};
 pub use write::{Clocks, FileWriter};
 

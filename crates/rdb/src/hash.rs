@@ -1,4 +1,4 @@
-//! Hashes. One whose fields expire is written in the form of Redis 7.4:
+//! Hashes. One whose fields expire is written in the form of Valkey 9 or, by default, of Redis 7.4:
 //!
 //! ```text
 //!   earliest time (8 bytes) | count | then each: time, field, value        time: 0 never, else 1 + time - earliest
@@ -15,18 +15,24 @@ use holdfast_storage::types::hash::{FIELD_EXPIRY_MAX_MS, Hash, HashLimits};
 use crate::error::RdbError;
 use crate::input::Input;
 use crate::read;
-use crate::types::Type;
+use crate::types::{Dialect, Type};
 use crate::value::{count, pack, read_listpack};
 use crate::write::Writer;
 use crate::ziplist::Ziplist;
 use crate::zipmap::Zipmap;
 
-pub(crate) fn write<W: Write>(w: &mut Writer<W>, hash: &Hash) -> io::Result<()> {
+/// The time of a field that does not expire, for Valkey.
+pub(crate) const NEVER: i64 = -1;
+
+pub(crate) fn write<W: Write>(w: &mut Writer<W>, hash: &Hash, dialect: Dialect) -> io::Result<()> {
     if let Some(pack) = hash.as_listpack() {
         return w.string(pack.as_bytes());
     }
     if let Some(earliest) = hash.next_expiry_ms() {
-        return write_timed(w, hash, earliest);
+        return match dialect {
+            Dialect::Redis => write_timed(w, hash, earliest),
+            Dialect::Valkey => write_timed_for_valkey(w, hash),
+        };
     }
     w.len(hash.len() as u64)?;
     hash.iter().try_for_each(|(field, value)| {
@@ -44,6 +50,15 @@ fn write_timed<W: Write>(w: &mut Writer<W>, hash: &Hash, earliest: i64) -> io::R
         w.len(time)?;
         w.item(field)?;
         w.item(value)
+    })
+}
+
+fn write_timed_for_valkey<W: Write>(w: &mut Writer<W>, hash: &Hash) -> io::Result<()> {
+    w.len(hash.iter_all().count() as u64)?;
+    hash.iter_all().try_for_each(|(field, value, at_ms)| {
+        w.item(field)?;
+        w.item(value)?;
+        w.millis(at_ms.unwrap_or(NEVER))
     })
 }
 
@@ -88,7 +103,7 @@ pub(crate) fn read(input: &mut impl Input, ty: Type, limits: &HashLimits) -> Res
             read::string_into(input, field)?;
             read::string_into(input, value)?;
             match read::millis(input)? {
-                -1 => Ok(None),
+                NEVER => Ok(None),
                 at => u64::try_from(at).map(Some).map_err(|_| RdbError::FieldExpiry),
             }
         }),

@@ -105,6 +105,11 @@ impl<R: Read> StreamInput<R> {
         Ok(&self.buffer[taken])
     }
 
+    /// What is in the buffer and was not taken, and the stream behind it.
+    pub fn into_rest(self) -> (Vec<u8>, R) {
+        (self.buffer[self.from..self.to].to_vec(), self.stream)
+    }
+
     /// True if nothing follows.
     ///
     /// # Errors

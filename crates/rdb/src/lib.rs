@@ -24,6 +24,7 @@ mod hash;
 mod list;
 pub mod payload;
 mod set;
+mod skim;
 mod stream;
 mod types;
 mod value;
@@ -32,5 +33,5 @@ mod zipmap;
 mod zset;
 
 pub use error::RdbError;
-pub use types::Type;
+pub use types::{Dialect, Type};
 pub use value::{Limits, read_value, type_of, version_of, write_value};

@@ -22,10 +22,7 @@ pub(crate) fn write<W: Write>(w: &mut Writer<W>, list: &List) -> io::Result<()> 
     w.len(list.node_count() as u64)?;
     for node in list.nodes() {
         match node {
-            NodeRef::Packed(pack) => {
-                w.len(PACKED)?;
-                w.string(pack.as_bytes())?;
-            }
+            NodeRef::Packed(pack) => write_node(w, pack.as_bytes())?,
             NodeRef::Plain(element) => {
                 w.len(PLAIN)?;
                 w.string(element)?;
@@ -33,6 +30,17 @@ pub(crate) fn write<W: Write>(w: &mut Writer<W>, list: &List) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+fn write_node<W: Write>(w: &mut Writer<W>, pack: &[u8]) -> io::Result<()> {
+    w.len(PACKED)?;
+    w.string(pack)
+}
+
+/// Writes a list of one listpack.
+pub(crate) fn write_packed<W: Write>(w: &mut Writer<W>, pack: &[u8]) -> io::Result<()> {
+    w.len(1)?;
+    write_node(w, pack)
 }
 
 pub(crate) fn read(input: &mut impl Input, ty: Type, limits: &ListLimits) -> Result<List, RdbError> {

@@ -11,7 +11,7 @@ use holdfast_storage::value::{Value, ValueRef};
 
 use crate::crc64::checksum;
 use crate::error::RdbError;
-use crate::types::Type;
+use crate::types::{Dialect, Type};
 use crate::value::{Limits, read_value, type_of, version_of, write_value};
 use crate::write::Writer;
 
@@ -34,14 +34,14 @@ pub enum PayloadError {
 }
 
 /// The payload of a value; long strings in it are compressed if `compress`. Its version is the lowest that the value
-/// allows.
-pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
+/// allows, of the family that `dialect` names.
+pub fn dump(value: ValueRef<'_>, compress: bool, dialect: Dialect) -> Vec<u8> {
     let mut w = Writer::new(Vec::new(), compress);
-    w.byte(type_of(value).code())
-        .and_then(|()| write_value(&mut w, value))
+    w.byte(type_of(value, dialect).code())
+        .and_then(|()| write_value(&mut w, value, dialect))
         .expect("memory takes what is written to it");
     let mut payload = w.into_inner();
-    seal(&mut payload, version_of(value));
+    seal(&mut payload, version_of(value, dialect));
     payload
 }
 

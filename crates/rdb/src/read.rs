@@ -8,6 +8,8 @@
 //!   11000011 + two lengths + bytes     string compressed with LZF: its length, and that of the text
 //! ```
 
+use holdfast_storage::encoding::entry::INLINE_MAX;
+use holdfast_storage::encoding::integer::{MAX_INTEGER_TEXT, parse_canonical};
 use holdfast_storage::numeric::parse_f64;
 
 use crate::error::RdbError;
@@ -105,6 +107,21 @@ pub(crate) fn text(input: &mut impl Input) -> Result<Text, RdbError> {
     })
 }
 
+/// Takes a string that stands as it is, is short enough to stand inside an entry, and is no integer. None: it is another one,
+/// and nothing was taken.
+pub(crate) fn short_text<'b>(input: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let mut rest = *input;
+    let Ok(Length::Plain(len)) = length(&mut rest) else {
+        return None;
+    };
+    let (text, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+    if text.len() > INLINE_MAX || (text.len() <= MAX_INTEGER_TEXT && parse_canonical(text).is_some()) {
+        return None;
+    }
+    *input = rest;
+    Some(text)
+}
+
 /// Reads a string into `out`, whose old contents are lost.
 pub fn string_into(input: &mut impl Input, out: &mut Vec<u8>) -> Result<(), RdbError> {
     if let Some(int) = text_into(input, out)? {
@@ -142,6 +159,23 @@ fn text_into(input: &mut impl Input, out: &mut Vec<u8>) -> Result<Option<i64>, R
         }
         other => return Err(RdbError::StringEncoding(other)),
     })
+}
+
+/// Reads what stands before a string's bytes and tells how many bytes follow.
+pub(crate) fn string_size(input: &mut impl Input) -> Result<u64, RdbError> {
+    match length(input)? {
+        Length::Plain(len) => {
+            check_size(len)?;
+            Ok(len)
+        }
+        Length::Special(encoding @ 0..=2) => Ok(1 << encoding),
+        Length::Special(3) => {
+            let packed_len = len(input)?;
+            let _text_len = len(input)?;
+            Ok(packed_len)
+        }
+        Length::Special(other) => Err(RdbError::StringEncoding(other)),
+    }
 }
 
 fn check_size(len: u64) -> Result<(), RdbError> {

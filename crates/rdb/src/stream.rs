@@ -29,7 +29,7 @@ const NOBODY: (&[u8], i64) = (b"", 0);
 
 /// Writes the type of Redis 7.0, which lacks the times at which consumers were active.
 pub(crate) fn write<W: Write>(w: &mut Writer<W>, stream: &Stream) -> io::Result<()> {
-    w.len(stream.nodes().len() as u64)?;
+    w.len(stream.node_count() as u64)?;
     for (first, pack) in stream.nodes() {
         w.string(&first.to_bytes())?;
         w.string(pack.as_bytes())?;
@@ -62,7 +62,7 @@ fn write_group<W: Write>(w: &mut Writer<W>, group: &Group) -> io::Result<()> {
         w.string(consumer.name())?;
         w.millis(consumer.seen_ms)?;
         w.len(consumer.pending().len() as u64)?;
-        for id in consumer.pending() {
+        for id in consumer.pending().iter() {
             w.raw(&id.to_bytes())?;
         }
     }
@@ -202,7 +202,7 @@ mod tests {
         let bytes = written(&stream);
         let again = restored(&bytes, Type::StreamListpacks2).unwrap();
         assert_eq!(written(&again), bytes);
-        assert_eq!((again.len(), again.nodes().len()), (7, 3));
+        assert_eq!((again.len(), again.node_count()), (7, 3));
         let group = again.group(b"group").unwrap();
         let b = group.find_consumer(b"b").unwrap();
         assert_eq!(

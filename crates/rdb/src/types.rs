@@ -85,6 +85,34 @@ types! {
     HashValkey = 22,
 }
 
+/// Whose form is written where the oldest one will not do: hashes whose fields expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Redis 7.4, version 12.
+    #[default]
+    Redis,
+    /// Valkey 9, version 80.
+    Valkey,
+}
+
+impl Dialect {
+    /// The version that a reader must know to read a hash whose fields expire.
+    pub const fn timed_version(self) -> u16 {
+        match self {
+            Self::Redis => 12,
+            Self::Valkey => 80,
+        }
+    }
+
+    /// The type that such a hash is written as.
+    pub const fn timed_hash(self) -> Type {
+        match self {
+            Self::Redis => Type::HashMetadata,
+            Self::Valkey => Type::HashValkey,
+        }
+    }
+}
+
 /// RDB versions from this on are Valkey's.
 pub(crate) const FIRST_VALKEY_VERSION: u16 = 80;
 

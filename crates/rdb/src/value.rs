@@ -15,7 +15,7 @@ use holdfast_storage::value::{HeapStr, Value, ValueRef};
 use crate::error::RdbError;
 use crate::input::Input;
 use crate::read::{self, Text};
-use crate::types::Type;
+use crate::types::{Dialect, Type};
 use crate::write::Writer;
 use crate::{hash, list, set, stream, zset};
 
@@ -33,14 +33,14 @@ pub struct Limits {
 }
 
 /// The type that a value is written as: the one that Redis 7.0 reads, wherever there is one.
-pub fn type_of(value: ValueRef<'_>) -> Type {
+pub fn type_of(value: ValueRef<'_>, dialect: Dialect) -> Type {
     match value {
         ValueRef::Int(_) | ValueRef::Str { .. } | ValueRef::Heap(_) => Type::String,
         ValueRef::List(_) => Type::ListQuicklist2,
         ValueRef::Set(set) if set.as_intset().is_some() => Type::SetIntset,
         ValueRef::Set(_) => Type::Set,
         ValueRef::Hash(hash) if hash.as_listpack().is_some() => Type::HashListpack,
-        ValueRef::Hash(hash) if hash.expiring_len() > 0 => Type::HashMetadata,
+        ValueRef::Hash(hash) if hash.expiring_len() > 0 => dialect.timed_hash(),
         ValueRef::Hash(_) => Type::Hash,
         ValueRef::Zset(zset) if zset.as_listpack().is_some() => Type::ZsetListpack,
         ValueRef::Zset(_) => Type::Zset2,
@@ -49,9 +49,9 @@ pub fn type_of(value: ValueRef<'_>) -> Type {
 }
 
 /// The version of RDB that a reader must know to read a value as it is written.
-pub fn version_of(value: ValueRef<'_>) -> u16 {
+pub fn version_of(value: ValueRef<'_>, dialect: Dialect) -> u16 {
     match value {
-        ValueRef::Hash(hash) if hash.expiring_len() > 0 => 12,
+        ValueRef::Hash(hash) if hash.expiring_len() > 0 => dialect.timed_version(),
         ValueRef::Int(_)
         | ValueRef::Str { .. }
         | ValueRef::Heap(_)
@@ -67,14 +67,14 @@ pub fn version_of(value: ValueRef<'_>) -> u16 {
 ///
 /// # Errors
 /// Those of the medium.
-pub fn write_value<W: Write>(w: &mut Writer<W>, value: ValueRef<'_>) -> io::Result<()> {
+pub fn write_value<W: Write>(w: &mut Writer<W>, value: ValueRef<'_>, dialect: Dialect) -> io::Result<()> {
     match value {
         ValueRef::Int(int) => w.int(int),
         ValueRef::Str { bytes, .. } => w.string(bytes),
         ValueRef::Heap(text) => w.string(text.as_slice()),
         ValueRef::List(value) => list::write(w, value),
         ValueRef::Set(value) => set::write(w, value),
-        ValueRef::Hash(value) => hash::write(w, value),
+        ValueRef::Hash(value) => hash::write(w, value, dialect),
         ValueRef::Zset(value) => zset::write(w, value),
         ValueRef::Stream(value) => stream::write(w, value),
     }

@@ -87,12 +87,14 @@ pub enum Item {
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct FileReader<R> {
-    input: StreamInput<R>,
+    pub(super) input: StreamInput<R>,
     version: u16,
     db: u32,
-    limits: Limits,
+    pub(super) limits: Limits,
     check: bool,
-    over: bool,
+    pub(super) over: bool,
+    /// The file has a checksum, and it has been found to be right.
+    verified: bool,
 }
 
 impl<R: Read> FileReader<R> {
@@ -127,12 +129,18 @@ impl<R: Read> FileReader<R> {
             limits: *limits,
             check,
             over: false,
+            verified: false,
         })
     }
 
     /// Version of the format.
     pub fn version(&self) -> u16 {
         self.version
+    }
+
+    /// Whether there was a checksum at the end, and it was right.
+    pub fn is_verified(&self) -> bool {
+        self.verified
     }
 
     /// Bytes read so far.
@@ -150,20 +158,15 @@ impl<R: Read> FileReader<R> {
         }
         match self.item() {
             Ok(Some(item)) => Ok(Some(item)),
-            Ok(None) => {
-                self.over = true;
-                self.finish()?;
-                Ok(None)
-            }
-            Err(Failure::Damaged(error)) => Err(FileError::Damaged {
-                offset: self.input.offset(),
-                error,
-            }),
-            Err(Failure::Foreign(what)) => Err(FileError::Foreign {
-                offset: self.input.offset(),
-                what,
-            }),
+            Ok(None) => self.end().map(|()| None),
+            Err(failure) => Err(failure.at(self.input.offset())),
         }
+    }
+
+    /// The file's end has come.
+    pub(super) fn end(&mut self) -> Result<(), FileError> {
+        self.over = true;
+        self.finish()
     }
 
     /// True if nothing stands behind the end.
@@ -174,17 +177,18 @@ impl<R: Read> FileReader<R> {
         self.input.is_at_end()
     }
 
-    fn item(&mut self) -> Result<Option<Item>, Failure> {
+    /// Reads up to the next key, or a whole item of another kind.
+    pub(super) fn head(&mut self) -> Result<Head, Failure> {
         let input = &mut self.input;
         let (mut expire_at_ms, mut idle_s, mut freq) = (None, None, None);
         loop {
             match read::byte(input)? {
-                op::END => return Ok(None),
+                op::END => return Ok(Head::End),
                 op::SELECT_DB => {
                     self.db = u32::try_from(read::len(input)?).map_err(|_| RdbError::Length)?;
                 }
                 op::RESIZE_DB => {
-                    return Ok(Some(Item::Resize {
+                    return Ok(Head::Item(Item::Resize {
                         db: self.db,
                         keys: read::len(input)?,
                         expiring: read::len(input)?,
@@ -195,8 +199,11 @@ impl<R: Read> FileReader<R> {
                         read::len(input)?;
                     }
                 }
-                op::AUX => return Ok(Some(Item::Aux(read::string(input)?, read::string(input)?))),
-                op::FUNCTION => return Ok(Some(Item::Function(read::string(input)?))),
+                op::AUX => {
+                    let (name, value) = (read::string(input)?, read::string(input)?);
+                    return Ok(Head::Item(Item::Aux(name, value)));
+                }
+                op::FUNCTION => return Ok(Head::Item(Item::Function(read::string(input)?))),
                 op::FUNCTION_EARLY => {
                     return Err(Failure::Foreign(
                         "functions in the form of a release candidate of Redis 7.0".into(),
@@ -219,24 +226,29 @@ impl<R: Read> FileReader<R> {
                 op::IDLE => idle_s = Some(read::len(input)?),
                 op::FREQ => freq = Some(read::byte(input)?),
                 code => {
-                    let ty = Type::new(code, self.version)?;
-                    let key = read::string(input)?;
-                    let value = match read_value(input, ty, &self.limits) {
-                        Ok(value) => Some(value),
-                        Err(RdbError::Empty) => None,
-                        Err(error) => return Err(error.into()),
-                    };
-                    return Ok(Some(Item::Record(Record {
+                    return Ok(Head::Key(KeyHead {
                         db: self.db,
-                        key,
+                        ty: Type::new(code, self.version)?,
                         expire_at_ms: expire_at_ms.filter(|at| *at >= 0),
                         idle_s,
                         freq,
-                        value,
-                    })));
+                    }));
                 }
             }
         }
+    }
+
+    fn item(&mut self) -> Result<Option<Item>, Failure> {
+        match self.head()? {
+            Head::End => Ok(None),
+            Head::Item(item) => Ok(Some(item)),
+            Head::Key(head) => Ok(Some(Item::Record(head.record(&mut self.input, &self.limits)?))),
+        }
+    }
+
+    /// What was read behind the end of the file, with what is left to be read.
+    pub fn into_rest(self) -> (Vec<u8>, R) {
+        self.input.into_rest()
     }
 
     fn finish(&mut self) -> Result<(), FileError> {
@@ -254,14 +266,64 @@ impl<R: Read> FileReader<R> {
             Some(got) if self.check && expected != 0 && expected != got => {
                 Err(FileError::Checksum { expected, got })
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => {
+                self.verified = got.is_some() && expected != 0;
+                Ok(())
+            }
         }
     }
 }
 
-enum Failure {
+/// What a step of reading found.
+pub(super) enum Head {
+    End,
+    Item(Item),
+    /// Key and value follow.
+    Key(KeyHead),
+}
+
+/// What stands before a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyHead {
+    pub(super) db: u32,
+    pub(super) ty: Type,
+    pub(super) expire_at_ms: Option<i64>,
+    pub(super) idle_s: Option<u64>,
+    pub(super) freq: Option<u8>,
+}
+
+impl KeyHead {
+    /// Reads key and value.
+    pub(super) fn record(&self, input: &mut impl Input, limits: &Limits) -> Result<Record, RdbError> {
+        let key = read::string(input)?;
+        let value = match read_value(input, self.ty, limits) {
+            Ok(value) => Some(value),
+            Err(RdbError::Empty) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Record {
+            db: self.db,
+            key,
+            expire_at_ms: self.expire_at_ms,
+            idle_s: self.idle_s,
+            freq: self.freq,
+            value,
+        })
+    }
+}
+
+pub(super) enum Failure {
     Damaged(RdbError),
     Foreign(String),
+}
+
+impl Failure {
+    pub(super) fn at(self, offset: u64) -> FileError {
+        match self {
+            Self::Damaged(error) => FileError::Damaged { offset, error },
+            Self::Foreign(what) => FileError::Foreign { offset, what },
+        }
+    }
 }
 
 impl From<RdbError> for Failure {

@@ -6,8 +6,11 @@ use holdfast_storage::snapshot::{Element, Meta, Sink};
 use holdfast_storage::value::{Kind, ValueRef};
 
 use super::op;
+use super::stage::{Body, Stage};
 use crate::crc64::Crc64;
-use crate::types::Type;
+use crate::hash::NEVER;
+use crate::list;
+use crate::types::{Dialect, Type};
 use crate::value::{type_of, write_value};
 use crate::write::Writer;
 
@@ -24,32 +27,48 @@ pub struct Clocks {
     pub lru: bool,
 }
 
+/// The version of a file that needs none newer (docs/adr/0008).
+const OLDEST_WRITTEN: u16 = 10;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct FileWriter {
     w: Writer<Vec<u8>>,
     crc: Option<Crc64>,
     clocks: Clocks,
-    /// Fields of hashes expire somewhere, so the file needs the version that knows this.
-    timed: bool,
+    /// Fields of hashes expire somewhere, so the file needs a version that knows this: this family's.
+    timed: Option<Dialect>,
     db: Option<u32>,
     taken: usize,
     keys: u64,
+    /// Found, and not encoded yet. Empty while a collection is written element by element.
+    stage: Stage,
 }
 
 impl FileWriter {
-    /// Begins a file. `timed`: there may be hashes whose fields expire. `checked`: it ends with a checksum.
-    pub fn new(compress: bool, checked: bool, timed: bool, clocks: Clocks) -> Self {
-        let version: u16 = if timed { 12 } else { 10 };
+    /// Begins a file. `timed`: there may be hashes whose fields expire, and whose form they are written in. `checked`: it
+    /// ends with a checksum.
+    pub fn new(compress: bool, checked: bool, timed: Option<Dialect>, clocks: Clocks) -> Self {
+        let magic = match timed {
+            None => format!("REDIS{OLDEST_WRITTEN:04}"),
+            Some(Dialect::Redis) => format!("REDIS{:04}", Dialect::Redis.timed_version()),
+            Some(Dialect::Valkey) => format!("VALKEY{:03}", Dialect::Valkey.timed_version()),
+        };
         Self {
-            w: Writer::new(format!("REDIS{version:04}").into_bytes(), compress),
+            w: Writer::new(magic.into_bytes(), compress),
             crc: checked.then(Crc64::new),
             clocks,
             timed,
             db: None,
             taken: 0,
             keys: 0,
+            stage: Stage::default(),
         }
+    }
+
+    /// True if only servers can read it that know hashes whose fields expire.
+    pub fn is_timed(&self) -> bool {
+        self.timed.is_some()
     }
 
     /// Adds a note.
@@ -81,6 +100,7 @@ impl FileWriter {
 
     /// Ends the file.
     pub fn finish(&mut self) {
+        self.settle();
         self.put(|w| w.byte(op::END));
         let sum = match &mut self.crc {
             Some(crc) => {
@@ -95,6 +115,7 @@ impl FileWriter {
 
     /// Lends what was written since the last call to `f`, and forgets it.
     pub fn drain<R>(&mut self, f: impl FnOnce(&[u8]) -> R) -> R {
+        self.settle();
         if let Some(crc) = &mut self.crc {
             crc.update(self.w.get_ref());
         }
@@ -106,14 +127,42 @@ impl FileWriter {
         result
     }
 
-    /// Bytes that [`FileWriter::drain`] would lend.
+    /// Bytes that [`FileWriter::drain`] would lend; what will be compressed counts as it is.
     pub fn pending(&self) -> usize {
-        self.w.get_ref().len()
+        self.w.get_ref().len() + self.stage.len()
     }
 
     /// Number of keys so far.
     pub fn keys(&self) -> u64 {
         self.keys
+    }
+
+    /// Encodes what was only copied. Here, that is: after the locks.
+    fn settle(&mut self) {
+        if self.stage.is_empty() {
+            return;
+        }
+        let mut stage = std::mem::take(&mut self.stage);
+        stage.each(|meta, body| {
+            let (ty, text) = match body {
+                Body::Int(int) => {
+                    self.key(meta, Type::String);
+                    return self.put(|w| w.int(int));
+                }
+                Body::Node(pack) => {
+                    self.key(meta, Type::ListQuicklist2);
+                    return self.put(|w| list::write_packed(w, pack));
+                }
+                Body::Text(text) => (Type::String, text),
+                Body::Intset(text) => (Type::SetIntset, text),
+                Body::HashListpack(text) => (Type::HashListpack, text),
+                Body::ZsetListpack(text) => (Type::ZsetListpack, text),
+            };
+            self.key(meta, ty);
+            self.put(|w| w.string(text));
+        });
+        stage.clear();
+        self.stage = stage;
     }
 
     fn put(&mut self, write: impl FnOnce(&mut Writer<Vec<u8>>) -> std::io::Result<()>) {
@@ -131,7 +180,6 @@ impl FileWriter {
 
     fn key(&mut self, meta: &Meta<'_>, ty: Type) {
         self.select(meta.db);
-        self.keys += 1;
         let clocks = self.clocks;
         self.put(|w| {
             if let Some(at) = meta.expire_at_ms {
@@ -153,18 +201,26 @@ impl FileWriter {
 
 impl Sink for FileWriter {
     fn value(&mut self, meta: &Meta<'_>, value: ValueRef<'_>) {
-        self.key(meta, type_of(value));
-        self.put(|w| write_value(w, value));
+        self.keys += 1;
+        if self.stage.add(meta, value) {
+            return;
+        }
+        let dialect = self.timed.unwrap_or_default();
+        self.key(meta, type_of(value, dialect));
+        self.put(|w| write_value(w, value, dialect));
     }
 
     fn begin(&mut self, meta: &Meta<'_>, kind: Kind, len: usize) {
+        self.settle();
+        self.keys += 1;
         let ty = match kind {
             Kind::Set => Type::Set,
             Kind::Zset => Type::Zset2,
-            Kind::Hash if self.timed => Type::HashMetadata,
-            Kind::Hash => Type::Hash,
-            Kind::String | Kind::List | Kind::Stream => {
-                unreachable!("only sets, hashes and sorted sets come in elements")
+            Kind::Hash => self.timed.map_or(Type::Hash, Dialect::timed_hash),
+            // As it is: to compress it, all of it would have to be there at once.
+            Kind::String => Type::String,
+            Kind::List | Kind::Stream => {
+                unreachable!("lists and streams do not come in elements")
             }
         };
         self.key(meta, ty);
@@ -182,12 +238,17 @@ impl Sink for FileWriter {
         self.put(|w| match element {
             Element::Member(member) => w.string(member),
             Element::Field(field, value, at_ms) => {
-                if timed {
+                if timed == Some(Dialect::Redis) {
                     w.len(at_ms.and_then(|at| u64::try_from(at).ok()).unwrap_or(0))?;
                 }
                 w.string(field)?;
-                w.string(value)
+                w.string(value)?;
+                if timed == Some(Dialect::Valkey) {
+                    w.millis(at_ms.unwrap_or(NEVER))?;
+                }
+                Ok(())
             }
+            Element::Bytes(bytes) => w.raw(bytes),
             Element::Scored(member, score) => {
                 w.string(member)?;
                 w.double(score)
@@ -198,6 +259,6 @@ impl Sink for FileWriter {
     fn end(&mut self) {}
 
     fn written(&self) -> usize {
-        self.taken + self.w.get_ref().len()
+        self.taken + self.pending()
     }
 }

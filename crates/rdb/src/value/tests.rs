@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payload::{self, PayloadError};
+use crate::skim::{Chain, Tee, skim};
 
 /// What a value is to a client: its encoding and its elements in their order.
 type Seen = (Kind, &'static str, Vec<Vec<u8>>);
@@ -49,8 +50,42 @@ fn restored(payload: &[u8]) -> Result<Entry, String> {
         })
 }
 
+/// A value that is skimmed ends where it ends for who reads it, and can be read from the copy.
+fn check_skim(body: &[u8], version: u16) {
+    let (Some((&code, value)), limits) = (body.split_first(), Limits::default()) else {
+        return;
+    };
+    let Ok(ty) = Type::new(code, version) else {
+        return;
+    };
+    let (mut read, mut skimmed, mut copy) = (value, value, Vec::new());
+    let value_read = read_value(&mut read, ty, &limits);
+    let mut tee = Tee::new(&mut skimmed, &mut copy, usize::MAX);
+    let skimmed_too = skim(&mut tee, ty);
+    if matches!(value_read, Ok(_) | Err(RdbError::Empty)) {
+        assert!(skimmed_too.is_ok(), "{ty:?} {skimmed_too:?}");
+        assert_eq!(skimmed.len(), read.len(), "{ty:?}");
+        assert_eq!(copy, value[..value.len() - read.len()], "{ty:?}");
+    }
+    assert_eq!(copy, value[..value.len() - skimmed.len()], "{ty:?}");
+    // However little room there is, nothing that was taken is lost.
+    for room in 0..copy.len().min(300) {
+        let (mut skimmed, mut some) = (value, Vec::new());
+        let mut tee = Tee::new(&mut skimmed, &mut some, room);
+        assert!(skim(&mut tee, ty).is_err() && tee.is_full() || skimmed_too.is_err());
+        assert_eq!(some, value[..value.len() - skimmed.len()], "{ty:?}");
+        let mut whole = Chain {
+            first: &some,
+            then: &mut skimmed,
+        };
+        let again = read_value(&mut whole, ty, &limits).map(|v| seen(entry(v).value()));
+        assert_eq!(again.is_ok(), value_read.is_ok());
+    }
+}
+
 /// Reads a body (type byte first) that came without a footer.
 fn read_body(body: &[u8], version: u16) -> Result<Seen, String> {
+    check_skim(body, version);
     let mut payload = body.to_vec();
     payload::seal(&mut payload, version);
     restored(&payload).map(|e| seen(e.value()))
@@ -60,10 +95,10 @@ fn read_body(body: &[u8], version: u16) -> Result<Seen, String> {
 fn round_trip(value: Value) {
     let before = entry(value);
     for compress in [false, true] {
-        let payload = payload::dump(before.value(), compress);
+        let payload = payload::dump(before.value(), compress, Dialect::Redis);
         let after = restored(&payload).expect("what was written is read");
         assert_eq!(seen(after.value()), seen(before.value()));
-        assert_eq!(payload::dump(after.value(), compress), payload);
+        assert_eq!(payload::dump(after.value(), compress, Dialect::Redis), payload);
     }
 }
 
@@ -104,7 +139,7 @@ fn every_encoding_is_written_and_read() {
         // The order inside of a table is its own affair, so only the elements are compared.
         for value in [Value::Set(set), Value::Hash(hash)] {
             let before = entry(value);
-            let after = restored(&payload::dump(before.value(), true)).unwrap();
+            let after = restored(&payload::dump(before.value(), true, Dialect::Redis)).unwrap();
             assert_eq!(seen(after.value()), seen(before.value()));
         }
         zset.insert(b"high", f64::INFINITY, &limits.zset);
@@ -126,13 +161,13 @@ fn redis_reads_what_is_written() {
     // DUMP of redis-server 7.0.15 with rdbcompression no.
     let mut hash = Hash::new();
     hash.set(b"f", b"1", &limits().hash);
-    let payload = payload::dump(entry(Value::Hash(hash)).value(), false);
+    let payload = payload::dump(entry(Value::Hash(hash)).value(), false, Dialect::Redis);
     assert_eq!(
         payload[..payload.len() - 8],
         *b"\x10\x0c\x0c\0\0\0\x02\0\x81f\x02\x01\x01\xff\x0a\0"
     );
     assert_eq!(
-        payload::dump(entry(Value::Str((*b"v").into())).value(), true),
+        payload::dump(entry(Value::Str((*b"v").into())).value(), true, Dialect::Redis),
         b"\x00\x01v\n\x00\x91\x08\xce\xb2\x198\x8a\xce"
     );
 }
@@ -213,7 +248,7 @@ fn fields_keep_the_times_at_which_they_expire() {
     };
     let expected = times(&hash);
     let before = entry(Value::Hash(hash));
-    let payload = payload::dump(before.value(), true);
+    let payload = payload::dump(before.value(), true, Dialect::Redis);
     assert_eq!((payload[0], payload[payload.len() - 10]), (24, 12));
     let read = |body: &[u8], version| {
         let ty = Type::new(body[0], version).unwrap();
@@ -224,6 +259,10 @@ fn fields_keep_the_times_at_which_they_expire() {
     };
     assert_eq!(read(&payload, 12), expected);
     assert!(restored(&payload).is_ok());
+    let valkey = payload::dump(before.value(), true, Dialect::Valkey);
+    assert_eq!((valkey[0], valkey[valkey.len() - 10]), (22, 80));
+    assert_eq!(read(&valkey, 80), expected);
+    assert!(restored(&valkey).is_ok());
 
     let (soon, late) = (1_000_000_i64, 1_000_000_000_000_i64);
     let mut early = Writer::new(vec![22, 3], false);
@@ -358,7 +397,7 @@ fn damage_is_named() {
 
 #[test]
 fn footers_are_checked() {
-    let good = payload::dump(ValueRef::Int(5), true);
+    let good = payload::dump(ValueRef::Int(5), true, Dialect::Redis);
     assert!(restored(&good).is_ok());
     let wrong = Err("DUMP payload version or checksum are wrong".to_owned());
     let check = |payload: &[u8]| restored(payload).map(|_| ());
@@ -428,7 +467,7 @@ fn any_value() -> impl Strategy<Value = Vec<u8>> {
                 ))
             }
         };
-        payload::dump(entry(value).value(), elements.len() % 2 == 0)
+        payload::dump(entry(value).value(), elements.len() % 2 == 0, Dialect::Redis)
     })
 }
 
@@ -436,7 +475,7 @@ proptest! {
     #[test]
     fn any_value_comes_back(payload in any_value()) {
         let value = restored(&payload).expect("what was written is read");
-        let again = restored(&payload::dump(value.value(), true)).expect("what was written is read");
+        let again = restored(&payload::dump(value.value(), true, Dialect::Redis)).expect("what was written is read");
         prop_assert_eq!(seen(again.value()), seen(value.value()));
     }
 
@@ -453,7 +492,7 @@ proptest! {
         payload::seal(&mut body, 10);
         if let Ok(value) = restored(&body) {
             let elements = seen(value.value());
-            let again = restored(&payload::dump(value.value(), true)).expect("what was written is read");
+            let again = restored(&payload::dump(value.value(), true, Dialect::Redis)).expect("what was written is read");
             prop_assert_eq!(seen(again.value()), elements);
         }
     }

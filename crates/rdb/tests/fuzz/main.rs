@@ -1,7 +1,18 @@
-//! The short form of the fuzz targets: the same bodies over a few thousand mutated inputs, the same in each run.
+//! The short form of the fuzz targets: the same bodies over a few thousand mutated inputs, the same in each run. And no more
+//! is allocated than the input justifies.
+//!
+//! With `HOLDFAST_WRITE_SEEDS=DIR` the inputs from which mutation starts are written into DIR/TARGET, for cargo-fuzz.
 
 mod bodies;
 
+use std::path::Path;
+
+use holdfast_rdb::file::{Clocks, FileWriter};
+use holdfast_rdb::{Limits, payload};
+use holdfast_storage::snapshot::{Meta, Sink};
+use tikv_jemalloc_ctl::thread;
+
+use holdfast_rdb::Dialect;
 use holdfast_rdb::payload::dump;
 use holdfast_storage::encoding::entry::Entry;
 use holdfast_storage::types::hash::{Hash, HashLimits};
@@ -11,6 +22,29 @@ use holdfast_storage::types::stream::{Group, Stream, StreamId, StreamLimits};
 use holdfast_storage::types::zset::{Zset, ZsetLimits};
 use holdfast_storage::value::Value;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Bytes that reading may allocate, all told: buffers, and for each byte of input what the densest form unfolds to (LZF: 88,
+/// and a structure around it), each as often as it is copied or grows.
+fn may_allocate(input: usize) -> u64 {
+    (1 << 20) + 1000 * input as u64
+}
+
+/// Fails if `read` allocates more than its input justifies.
+fn measured(input: &[u8], read: impl FnOnce()) {
+    let allocated = || thread::allocatedp::read().expect("jemalloc counts").get();
+    let before = allocated();
+    read();
+    let took = allocated() - before;
+    assert!(
+        took <= may_allocate(input.len()),
+        "{took} bytes for {} of input: {}",
+        input.len(),
+        input.escape_ascii()
+    );
+}
 
 /// Inputs from which mutation starts: every type that is written, small and large, and every older one.
 fn seeds() -> Vec<Vec<u8>> {
@@ -46,7 +80,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = values
         .into_iter()
         .map(|value| {
-            let mut payload = dump(Entry::new(b"k", value, None).value(), false);
+            let mut payload = dump(Entry::new(b"k", value, None).value(), false, Dialect::Redis);
             payload.truncate(payload.len() - 10);
             payload.push(0);
             payload
@@ -111,9 +145,78 @@ fn mutate(data: &mut Vec<u8>, rng: &mut SmallRng) {
     }
 }
 
+/// Whole files: every type and encoding of today in each form, and those of old.
+fn file_seeds(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let clocks = Clocks {
+        now_ms: 1_000_000,
+        lfu: false,
+        lfu_decay_minutes: 1,
+        lru: true,
+    };
+    let mut seeds = Vec::new();
+    for (timed, lfu) in [
+        (None, false),
+        (Some(Dialect::Redis), true),
+        (Some(Dialect::Valkey), false),
+    ] {
+        let mut file = FileWriter::new(true, true, timed, Clocks { lfu, ..clocks });
+        file.aux("redis-ver", b"7.2.4");
+        file.function(b"#!lua name=lib");
+        file.resize(0, 9, 1);
+        for (number, body) in bodies.iter().enumerate() {
+            let mut sealed = body[..body.len() - 1].to_vec();
+            payload::seal(&mut sealed, 10);
+            let Ok(value) = payload::restore(&sealed, false, &Limits::default()) else {
+                continue;
+            };
+            let entry = Entry::new(b"k", value, None);
+            let key = format!("key-{number}");
+            let meta = Meta {
+                db: u32::from(number > 5),
+                key: key.as_bytes(),
+                expire_at_ms: (number % 3 == 0).then_some(2_000_000),
+                access: 7,
+            };
+            file.value(&meta, entry.value());
+        }
+        file.finish();
+        let mut bytes = file.drain(<[u8]>::to_vec);
+        bytes.push(0);
+        seeds.push(bytes);
+    }
+    for version in ["REDIS0003", "REDIS0009", "VALKEY080"] {
+        let mut file = [version.as_bytes(), b"\xfe\x02\xfb\x05\x01"].concat();
+        for (number, body) in bodies.iter().enumerate() {
+            let (kind, value) = body[..body.len() - 1].split_first().expect("a type");
+            file.extend_from_slice(
+                &[
+                    b"\xfd\xff\xff\0\0",
+                    &[*kind, 2, b'k', b'0' + (number % 70) as u8][..],
+                    value,
+                ]
+                .concat(),
+            );
+        }
+        file.extend_from_slice(b"\xf4\x01\x02\x03\xff\0\0\0\0\0\0\0\0\x01");
+        seeds.push(file);
+    }
+    seeds
+}
+
+fn write_seeds(target: &str, seeds: &[Vec<u8>]) {
+    if let Some(dir) = std::env::var_os("HOLDFAST_WRITE_SEEDS") {
+        let dir = Path::new(&dir).join(target);
+        std::fs::create_dir_all(&dir).expect("the folder can be made");
+        for (number, seed) in seeds.iter().enumerate() {
+            std::fs::write(dir.join(format!("seed-{number}")), seed).expect("a seed can be written");
+        }
+    }
+}
+
 #[test]
 fn mutated_values_are_read_or_refused() {
     let (seeds, mut rng) = (seeds(), SmallRng::seed_from_u64(4));
+    write_seeds("rdb_values", &seeds);
     seeds.iter().for_each(|seed| bodies::values(seed));
     for round in 0..4_000 {
         let mut data = seeds[round % seeds.len()].clone();
@@ -121,5 +224,63 @@ fn mutated_values_are_read_or_refused() {
             mutate(&mut data, &mut rng);
         }
         bodies::values(&data);
+        let version = [10, 80][round % 2];
+        payload::seal(&mut data, version);
+        measured(&data, || {
+            let _read_or_refused = payload::restore(&data, false, &Limits::default());
+        });
+    }
+}
+
+#[test]
+fn mutated_files_are_read_or_refused() {
+    let (seeds, mut rng) = (file_seeds(&seeds()), SmallRng::seed_from_u64(5));
+    write_seeds("rdb_file", &seeds);
+    let mut good = 0;
+    for seed in &seeds {
+        good += usize::from(bodies::read_items(&seed[..seed.len() - 1], true).is_ok());
+        bodies::file(seed);
+    }
+    assert!(good >= 3, "the files that are written here are whole: {good}");
+    for round in 0..120 {
+        let mut data = seeds[round % seeds.len()].clone();
+        for _ in 0..rng.random_range(1..4) {
+            mutate(&mut data, &mut rng);
+        }
+        bodies::file(&data);
+        measured(&data, || {
+            let _read_or_refused = bodies::read_items(&data, false);
+        });
+    }
+}
+
+#[test]
+fn lengths_that_lie_are_not_believed() {
+    let huge: [&[u8]; 3] = [
+        b"\x80\xff\xff\xff\xff",
+        b"\x81\0\0\0\x01\0\0\0\0",
+        b"\x80\x10\0\0\0",
+    ];
+    for code in 0..=25_u8 {
+        for len in huge {
+            for lead in 0..4 {
+                let body = [&[code][..], &b"\x01\x02\x01"[..lead], &len.repeat(3)].concat();
+                let mut sealed = body.clone();
+                payload::seal(&mut sealed, 12);
+                measured(&sealed, || {
+                    let _read_or_refused = payload::restore(&sealed, false, &Limits::default());
+                });
+                let file = [b"REDIS0012", &body[..1], b"\x01k", &body[1..]].concat();
+                measured(&file, || {
+                    let _read_or_refused = bodies::read_items(&file, false);
+                });
+            }
+        }
+    }
+    for len in huge {
+        let compressed = [b"REDIS0011\0\x01k\xc3", len, len, b"abc"].concat();
+        measured(&compressed, || {
+            assert!(bodies::read_items(&compressed, false).is_err())
+        });
     }
 }
