@@ -3,10 +3,12 @@
 //!
 //! Must not know: the data, how commands are run.
 
+mod commands;
 mod dir;
 mod manifest;
 mod read;
 
+pub use commands::{Commands, write_commands};
 pub use dir::{AofDir, AofDirError};
 pub use manifest::{Manifest, ManifestError, Part, PartKind};
 pub use read::{AofError, AofReader, Item};

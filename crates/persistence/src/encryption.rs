@@ -10,19 +10,24 @@
 //!  block:  u32, little endian: bytes that follow, the top bit says "last" | ciphertext | tag, 16 bytes
 //! ```
 //!
-//! Each file has a key of its own, HKDF-SHA256 of the master key and the salt. The blocks are AES-256-GCM in the STREAM
-//! construction (Hoang, Reyhanitabar, Rogaway, Vizár, 2015): a block's nonce is its number and whether it is the last, so
-//! that blocks can be neither changed, left out, repeated nor put into another order, and an end that is cut off is seen.
-//! The header is authenticated with each block.
+//! The blocks of a file come in segments of 2^24. Each segment has a key of its own: HKDF-SHA256 of the master key, the
+//! file's salt and the segment's number. The blocks are AES-256-GCM in the STREAM construction (Hoang, Reyhanitabar,
+//! Rogaway, Vizár, 2015): a block's nonce is its number and whether it is the last, so that blocks can be neither changed,
+//! left out, repeated nor put into another order, and an end that is cut off is seen. The header is authenticated with each
+//! block.
+//!
+//! [`EncryptedFs`] puts this under everything that writes and reads files, so that nobody else has to know of it.
 //!
 //! Must not know: what is in the file.
 
+mod files;
 mod keys;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use files::EncryptedFs;
 pub use keys::{KeyFileError, KeyRing};
 pub use read::{DecryptReader, End};
 pub use write::EncryptWriter;
@@ -41,6 +46,8 @@ const TAG: usize = 16;
 const BLOCK: usize = 64 << 10;
 /// The top bit of a block's length.
 const LAST: u32 = 1 << 31;
+/// Blocks that are encrypted with one key: far from where a nonce would come twice, or AES-GCM would see too much data.
+const SEGMENT: u32 = 1 << 24;
 /// STREAM takes 5 of a nonce's 12 bytes. The rest may be constant: no key is used for two files.
 const NONCE_PREFIX: [u8; 7] = [0; 7];
 
@@ -56,6 +63,9 @@ pub enum DecryptError {
     /// The key that it names is not in the key file.
     #[error("the file is encrypted with key \"{0}\", which is not in the encryption-key-file")]
     UnknownKey(String),
+    /// There are no keys.
+    #[error("the file is encrypted with key \"{0}\", and there is no encryption-key-file")]
+    NoKeys(String),
     /// A block is not what was written: a changed byte, or another key under the same id.
     #[error(
         "block {block} at byte {at} of the encrypted file is damaged, or the key named \"{key}\" is not the one that it was written with"
@@ -100,10 +110,30 @@ pub fn is_encrypted(beginning: &[u8]) -> bool {
     beginning.starts_with(MAGIC)
 }
 
-fn file_key(master: &[u8; 32], salt: &[u8; SALT]) -> Aes256Gcm {
-    let mut key = zeroize::Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(Some(salt), master)
-        .expand(b"holdfast file", &mut *key)
-        .expect("32 bytes are within what HKDF gives");
-    Aes256Gcm::new((&*key).into())
+/// Where the keys of a file's segments come from.
+struct Segments {
+    master: zeroize::Zeroizing<[u8; 32]>,
+    salt: [u8; SALT],
+    /// Number of the next segment.
+    next: u32,
+}
+
+impl Segments {
+    fn new(master: &[u8; 32], salt: [u8; SALT]) -> Self {
+        Self {
+            master: zeroize::Zeroizing::new(*master),
+            salt,
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> Aes256Gcm {
+        let mut key = zeroize::Zeroizing::new([0; 32]);
+        let number = self.next.to_be_bytes();
+        self.next = self.next.wrapping_add(1);
+        Hkdf::<Sha256>::new(Some(&self.salt), &*self.master)
+            .expand_multi_info(&[b"holdfast file", &number], &mut *key)
+            .expect("32 bytes are within what HKDF gives");
+        Aes256Gcm::new((&*key).into())
+    }
 }

@@ -17,7 +17,8 @@ pub use failing::{FailingFs, Fault};
 pub use memory::{MemoryFs, Survives};
 pub use real::RealFs;
 
-/// A file that is being written.
+/// A file that is being written. `flush` hands over what was written: after it another process sees it, and it outlives
+/// this one.
 pub trait WriteFile: Write + Send + Debug {
     /// Returns once what was written, and the file's length, would survive a loss of power.
     fn sync(&mut self) -> io::Result<()>;
@@ -26,6 +27,11 @@ pub trait WriteFile: Write + Send + Debug {
     /// Asks for what was written up to now to be put on the disk soon and not be kept in memory: a hint that may do
     /// nothing. It keeps a long save from filling the page cache and from one long sync at its end.
     fn write_behind(&mut self) {}
+    /// Nothing will be written any more: a file that is encrypted marks its end, so that it is seen if one is cut off.
+    /// Comes before the last sync; a log that goes on until the machine stops has none.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
 }
 
 /// A handle that can do no more than sync.
@@ -38,13 +44,26 @@ pub trait SyncFile: Send + Debug {
 pub trait Fs: Send + Sync + Debug {
     /// Makes a new, empty file, in the place of one that is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+    /// The same for a file that never holds data (a manifest): it is not encrypted.
+    fn create_plain(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.create(path)
+    }
     /// Opens a file to write behind its end, makes it if it is not there.
     fn append(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
     /// Opens a file to be read from its beginning.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
-    /// Length of a file in bytes. The error is of kind `NotFound` if it is not there.
+    /// The same for a file that was finished: it is an error if its end has been cut off, where that can be seen. The
+    /// error of a reader is of kind `UnexpectedEof` then.
+    fn open_whole(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        self.open(path)
+    }
+    /// Length of a file in bytes, as it is on the disk. The error is of kind `NotFound` if it is not there.
     fn len(&self, path: &Path) -> io::Result<u64>;
-    /// Cuts a file's end off, durably.
+    /// True if a file holds nothing that could be read.
+    fn is_blank(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.len(path)? == 0)
+    }
+    /// Cuts a file's end off, durably: `len` bytes are left of what [`Fs::open`] reads. Nobody may be writing it.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Gives a file another name, in the place of one that has it; in one step for whoever looks.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -83,10 +102,30 @@ pub fn replace(
     temporary: &Path,
     write: impl FnOnce(&mut dyn WriteFile) -> io::Result<()>,
 ) -> io::Result<()> {
+    replace_by(fs, path, temporary, fs.create(temporary), write)
+}
+
+/// The same for a file that never holds data: it is not encrypted.
+pub fn replace_plain(
+    fs: &dyn Fs,
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut dyn WriteFile) -> io::Result<()>,
+) -> io::Result<()> {
+    replace_by(fs, path, temporary, fs.create_plain(temporary), write)
+}
+
+fn replace_by(
+    fs: &dyn Fs,
+    path: &Path,
+    temporary: &Path,
+    created: io::Result<Box<dyn WriteFile>>,
+    write: impl FnOnce(&mut dyn WriteFile) -> io::Result<()>,
+) -> io::Result<()> {
     let written = (|| {
-        let mut file = fs.create(temporary)?;
+        let mut file = created?;
         write(&mut *file)?;
-        file.flush()?;
+        file.finish()?;
         file.sync()?;
         drop(file);
         fs.rename(temporary, path)

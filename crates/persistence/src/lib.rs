@@ -1,5 +1,4 @@
-//! RDB and AOF files, the snapshot walk, encryption at rest: to come. Until then this crate holds the names that others
-//! agree on.
+//! What is kept in files: RDB, the append-only file, encryption at rest, the file system underneath.
 
 #![forbid(unsafe_code)]
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use holdfast_rdb::Limits;
 use holdfast_rdb::file::{FileError, FileReader, FileWriter};
-use holdfast_storage::snapshot::{Progress, SnapshotLost, Walker};
+use holdfast_storage::snapshot::{Progress, SnapshotError, Walker};
 
 use crate::fs::{Fs, WriteFile, replace};
 
@@ -25,7 +25,7 @@ pub enum SaveError {
     Io(#[from] io::Error),
     /// See there.
     #[error(transparent)]
-    Lost(#[from] SnapshotLost),
+    Snapshot(#[from] SnapshotError),
     /// It was told to stop.
     #[error("the save was cancelled")]
     Cancelled,
@@ -74,7 +74,7 @@ pub fn save(
         loop {
             let progress = match walker.step(&mut file) {
                 Ok(progress) => progress,
-                Err(lost) => return Err(fail(&mut failed, SaveError::Lost(lost))),
+                Err(error) => return Err(fail(&mut failed, SaveError::Snapshot(error))),
             };
             let new = file.keys() - before;
             before = file.keys();
@@ -84,7 +84,10 @@ pub fn save(
                 }
                 let delay = watcher.delay();
                 if !delay.is_zero() {
-                    std::thread::sleep(delay.saturating_mul(u32::try_from(new).unwrap_or(u32::MAX)));
+                    wait(
+                        delay.saturating_mul(u32::try_from(new).unwrap_or(u32::MAX)),
+                        || watcher.keys(before) && walker.error().is_none(),
+                    );
                 }
             }
             if progress == Progress::Done {
@@ -134,12 +137,23 @@ pub fn save_all(
 /// # Errors
 /// It cannot be read, or is no RDB file of a known version.
 pub fn open(fs: &dyn Fs, path: &Path, limits: &Limits, check: bool) -> Result<Option<Reader>, OpenError> {
-    let file = match fs.open(path) {
+    let file = match fs.open_whole(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     Ok(Some(FileReader::new(file, limits, check)?))
+}
+
+/// Waits as long as it is asked to, or until that is not wanted any more.
+fn wait(time: Duration, wanted: impl Fn() -> bool) {
+    const LOOK: Duration = Duration::from_millis(10);
+    let mut left = time;
+    while !left.is_zero() && wanted() {
+        let some = left.min(LOOK);
+        std::thread::sleep(some);
+        left -= some;
+    }
 }
 
 fn fail(place: &mut Option<SaveError>, error: SaveError) -> io::Error {

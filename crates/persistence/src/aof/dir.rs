@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::{Manifest, ManifestError, Part, PartKind};
-use crate::fs::{Fs, WriteFile, replace};
+use crate::fs::{Fs, WriteFile, replace_plain};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -19,6 +19,12 @@ pub struct AofDir {
     /// `appendfilename`.
     filename: String,
     manifest: Manifest,
+    /// [`AofDir::start_over`] has been called, and no base has been finished since.
+    unsaved: bool,
+    /// Files that nothing needs stay (`aof-disable-auto-gc`).
+    keep_history: bool,
+    /// See [`AofDir::unnamed`].
+    unnamed: Vec<PathBuf>,
 }
 
 /// Why the directory cannot be used.
@@ -69,6 +75,9 @@ impl AofDir {
             dir: dir.join(appenddirname),
             filename: filename.to_owned(),
             manifest: Manifest::default(),
+            unsaved: false,
+            keep_history: false,
+            unnamed: Vec::new(),
         };
         let path = this.manifest_path();
         let has_manifest = this.fs.exists(&path).map_err(at(&path))?;
@@ -85,6 +94,9 @@ impl AofDir {
             })?;
         }
         this.adopt_single_file(has_manifest)?;
+        if this.is_empty() && !has_manifest {
+            this.find_unnamed()?;
+        }
         for part in this.manifest.parts() {
             let path = this.dir.join(&part.name);
             if !this.fs.exists(&path).map_err(at(&path))? {
@@ -92,6 +104,28 @@ impl AofDir {
             }
         }
         Ok(this)
+    }
+
+    /// Without a manifest nobody knows what parts are worth: they may be all that there is, or what a crash has left of a
+    /// base that was never finished. They stay, and none of their numbers is used again.
+    fn find_unnamed(&mut self) -> Result<(), AofDirError> {
+        let files = match self.fs.list(&self.dir) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(&self.dir)(error)),
+        };
+        for name in files {
+            let text = name.file_name().unwrap_or_default().to_string_lossy();
+            if self.manifest.leave_alone(&self.filename, &text) {
+                self.unnamed.push(self.dir.join(&*text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Parts that are there while there is no manifest: they are neither loaded nor overwritten.
+    pub fn unnamed(&self) -> &[PathBuf] {
+        &self.unnamed
     }
 
     /// Before version 7 there was one file, in the parent. It is moved here under its name, after the manifest has named
@@ -117,7 +151,8 @@ impl AofDir {
         self.fs.sync_dir(&self.parent).map_err(at(&self.parent))
     }
 
-    fn make_dir(&self) -> Result<(), AofDirError> {
+    /// Makes the directory if it is not there.
+    pub fn make_dir(&self) -> Result<(), AofDirError> {
         self.fs.create_dir(&self.dir).map_err(at(&self.dir))?;
         self.fs.sync_dir(&self.parent).map_err(at(&self.parent))
     }
@@ -130,7 +165,8 @@ impl AofDir {
         let path = self.manifest_path();
         let temporary = self.dir.join(format!("temp_{}.manifest", self.filename));
         let text = manifest.to_string();
-        replace(&*self.fs, &path, &temporary, |file| {
+        // It says no more than the names of files do, and `redis-check-aof` and people read it.
+        replace_plain(&*self.fs, &path, &temporary, |file| {
             file.write_all(text.as_bytes())
         })
         .map_err(at(&path))
@@ -153,27 +189,116 @@ impl AofDir {
         self.manifest.increments.last().map_or(0, |part| part.seq)
     }
 
-    /// Opens the last increment to write behind its end.
-    pub fn append(&self) -> Result<Option<Box<dyn WriteFile>>, AofDirError> {
-        let Some(part) = self.manifest.increments.last() else {
-            return Ok(None);
-        };
-        let path = self.dir.join(&part.name);
-        Ok(Some(self.fs.append(&path).map_err(at(&path))?))
+    /// The last increment's file.
+    pub fn last_path(&self) -> Option<PathBuf> {
+        let part = self.manifest.increments.last()?;
+        Some(self.dir.join(&part.name))
     }
 
-    /// Begins a new increment; what is written to it is loaded from now on. On an error the manifest is as it was.
+    /// Bytes of all parts, on the disk. The last increment is left out: it is being written.
+    pub fn finished_len(&self) -> Result<u64, AofDirError> {
+        let last = self.last_path();
+        let mut sum = 0;
+        for (path, _) in self.parts().filter(|(path, _)| Some(path) != last.as_ref()) {
+            sum += self.fs.len(&path).map_err(at(&path))?;
+        }
+        Ok(sum)
+    }
+
+    /// Bytes of the base, on the disk; 0 without one.
+    pub fn base_len(&self) -> Result<u64, AofDirError> {
+        let base = self.parts().find(|(_, kind)| *kind == PartKind::Base);
+        base.map_or(Ok(0), |(path, _)| self.fs.len(&path).map_err(at(&path)))
+    }
+
+    /// The file system and a path of it, for who reads the parts.
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    /// What the parts say is not of use any more: until [`AofDir::finish_rewrite`] the files on the disk stay as they
+    /// are, and increments that are begun belong to a base that is still to come.
+    pub fn start_over(&mut self) {
+        self.unsaved = true;
+    }
+
+    /// Whether the files on the disk are those of before [`AofDir::start_over`].
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    /// Keeps the files that nothing needs, or removes them from now on.
+    pub fn set_keep_history(&mut self, keep: bool) {
+        self.keep_history = keep;
+    }
+
+    /// Begins a new increment; what is written to it is loaded from now on. On an error the manifest is as it was. An
+    /// increment without content is taken again: a server that starts often would leave many.
     pub fn begin_increment(&mut self) -> Result<Box<dyn WriteFile>, AofDirError> {
+        if let Some(path) = self.last_path()
+            && !self.unsaved
+            && self.fs.is_blank(&path).map_err(at(&path))?
+        {
+            return self.write_anew(&path);
+        }
+        self.next_increment()
+    }
+
+    fn write_anew(&self, path: &Path) -> Result<Box<dyn WriteFile>, AofDirError> {
+        let file = self.fs.create(path).map_err(at(path))?;
+        self.fs.sync_dir(&self.dir).map_err(at(&self.dir))?;
+        Ok(file)
+    }
+
+    fn next_increment(&mut self) -> Result<Box<dyn WriteFile>, AofDirError> {
         self.make_dir()?;
         let mut manifest = self.manifest.clone();
         let path = self.dir.join(manifest.add_increment(&self.filename));
         let file = self.fs.create(&path).map_err(at(&path))?;
         // The name is durable before the manifest names it; `save` syncs the directory once more.
         self.fs.sync_dir(&self.dir).map_err(at(&self.dir))?;
-        // If this fails, the manifest on the disk may name the increment all the same: its file stays, it is empty.
-        self.save(&manifest)?;
+        if !self.unsaved {
+            // If this fails, the manifest on the disk may name the increment all the same: its file stays, it is empty.
+            self.save(&manifest)?;
+        }
         self.manifest = manifest;
         Ok(file)
+    }
+
+    /// The last increment could not be written: what is behind its first `good` bytes is cut off, and the log goes on in
+    /// another file, or in the same if nothing of it is good. May be called again after an error.
+    pub fn go_on_after(&mut self, good: u64) -> Result<Box<dyn WriteFile>, AofDirError> {
+        let Some(path) = self.last_path() else {
+            return self.next_increment();
+        };
+        if good == 0 {
+            return self.write_anew(&path);
+        }
+        self.fs.truncate(&path, good).map_err(at(&path))?;
+        self.next_increment()
+    }
+
+    /// Removes what was begun since [`AofDir::start_over`]: the base did not come.
+    pub fn give_up(self) {
+        if !self.unsaved {
+            return;
+        }
+        let path = self.manifest_path();
+        let mut text = Vec::new();
+        let read = self
+            .fs
+            .open(&path)
+            .and_then(|mut file| file.read_to_end(&mut text));
+        let on_disk = match read.map(|_| Manifest::parse(&text)) {
+            Ok(Ok(manifest)) => manifest,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Manifest::default(),
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let named = |name: &str| on_disk.parts().any(|part| part.name == name);
+        for part in self.manifest.increments.iter().filter(|part| !named(&part.name)) {
+            // A file that stays is written anew when its number comes again.
+            let _best_effort = self.fs.remove(&self.dir.join(&part.name));
+        }
     }
 
     /// Where a rewrite writes its base before it is whole.
@@ -194,12 +319,15 @@ impl AofDir {
         manifest.rebase(base, first);
         self.save(&manifest)?;
         self.manifest = manifest;
-        self.remove_history()
+        self.unsaved = false;
+        // What it replaces is of no use, but does no harm either: it is tried again after the next rewrite.
+        let _later = self.remove_history();
+        Ok(())
     }
 
     /// Removes files that nothing needs. What cannot be removed is tried again after the next rewrite.
     pub fn remove_history(&mut self) -> Result<(), AofDirError> {
-        if self.manifest.history.is_empty() {
+        if self.manifest.history.is_empty() || self.keep_history || self.unsaved {
             return Ok(());
         }
         let mut manifest = self.manifest.clone();
@@ -391,6 +519,51 @@ mod tests {
             error.contains("Invalid AOF manifest file format (line 1)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn parts_without_a_manifest_are_left_alone() {
+        let fs = disk();
+        let dir = Path::new(ROOT).join("appendonlydir");
+        fs.create_dir(&dir).unwrap();
+        let others = [
+            "appendonly.aof.x.incr.aof",
+            "other.aof.9.base.rdb",
+            "appendonly.aof.7.tmp",
+        ];
+        let parts = [
+            "appendonly.aof.1.base.rdb",
+            "appendonly.aof.3.incr.aof",
+            "appendonly.aof.4.incr.aof",
+        ];
+        for name in parts.iter().chain(&others) {
+            let mut file = fs.create(&dir.join(name)).unwrap();
+            file.write_all(name.as_bytes()).unwrap();
+            file.sync().unwrap();
+        }
+        let mut aof = open(&fs).unwrap();
+        assert!(aof.is_empty());
+        assert_eq!(aof.unnamed(), parts.map(|name| dir.join(name)));
+        drop(aof.begin_increment().unwrap());
+        assert!(aof.last_path().unwrap().ends_with("appendonly.aof.5.incr.aof"));
+        let mut base = fs.create(&aof.temporary_base()).unwrap();
+        base.sync().unwrap();
+        aof.finish_rewrite(5, "rdb").unwrap();
+        let again = open(&fs).unwrap();
+        assert!(again.unnamed().is_empty(), "there is a manifest");
+        let named: Vec<_> = again.parts().map(|(path, _)| path).collect();
+        assert_eq!(
+            named,
+            ["appendonly.aof.2.base.rdb", "appendonly.aof.5.incr.aof"].map(|name| dir.join(name))
+        );
+        for name in parts {
+            let mut text = String::new();
+            fs.open(&dir.join(name))
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
+            assert_eq!(text, name);
+        }
     }
 
     #[test]

@@ -136,6 +136,26 @@ impl Manifest {
         }
     }
 
+    /// Takes numbers behind that of a file which no manifest names, so that it is not overwritten. False: the name is no
+    /// part's.
+    pub(super) fn leave_alone(&mut self, filename: &str, name: &str) -> bool {
+        let Some(rest) = name
+            .strip_prefix(filename)
+            .and_then(|rest| rest.strip_prefix('.'))
+        else {
+            return false;
+        };
+        let Some((Ok(seq), kind)) = rest.split_once('.').map(|(seq, kind)| (seq.parse(), kind)) else {
+            return false;
+        };
+        match kind {
+            "base.rdb" | "base.aof" => self.base_seq = self.base_seq.max(seq),
+            "incr.aof" => self.increment_seq = self.increment_seq.max(seq),
+            _ => return false,
+        }
+        true
+    }
+
     /// Names the next base. The one before, and all increments up to now, become history: the caller adds a new
     /// increment before.
     pub fn next_base(&mut self, filename: &str, suffix: &str) -> Part {

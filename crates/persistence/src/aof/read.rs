@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use holdfast_resp::{CommandDecoder, DecodeLimits, DecodeScratch, Frame, OwnedFrame};
+
 /// What stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -18,13 +20,13 @@ pub enum Item {
 #[derive(Debug, thiserror::Error)]
 pub enum AofError {
     /// It ends within a command or a transaction; what is before byte `good_to` is whole.
-    #[error("Unexpected end of file reading the append only file (whole up to byte {good_to})")]
+    #[error("it ends within a command or a transaction, and is whole up to byte {good_to}")]
     Truncated {
         /// Length of the whole part, in bytes.
         good_to: u64,
     },
     /// It is no command.
-    #[error("Bad file format reading the append only file: {what} at byte {at}")]
+    #[error("{what} at byte {at}")]
     Format {
         /// Where.
         at: u64,
@@ -38,10 +40,20 @@ pub enum AofError {
 
 /// Longest line of a number or an annotation.
 const LINE_MAX: usize = 128;
-/// Most arguments of a command.
-const ARGS_MAX: u64 = 1 << 20;
-/// Longest argument: what the protocol allows at most.
-const ARG_MAX: u64 = 512 << 20;
+/// Most arguments of a command, as in the protocol: what was acknowledged can be read again.
+const ARGS_MAX: u64 = i32::MAX as u64;
+/// Longest argument: `proto-max-bulk-len` may say almost anything. Memory is taken as bytes are there, not as they are
+/// announced.
+const ARG_MAX: u64 = 1 << 40;
+/// Commands that are looked at together.
+const BATCH: usize = 256;
+/// A file that this server has written is bound by nothing but the limits above.
+const LIMITS: DecodeLimits = DecodeLimits {
+    max_bulk_len: ARG_MAX as usize,
+    max_inline_len: LINE_MAX,
+    max_query_buffer: usize::MAX,
+    authenticated: true,
+};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -51,6 +63,7 @@ pub struct AofReader<R> {
     at: u64,
     good_to: u64,
     in_multi: bool,
+    scratch: DecodeScratch,
 }
 
 impl<R: BufRead> AofReader<R> {
@@ -61,6 +74,7 @@ impl<R: BufRead> AofReader<R> {
             at,
             good_to: at,
             in_multi: false,
+            scratch: DecodeScratch::new(),
         }
     }
 
@@ -91,11 +105,7 @@ impl<R: BufRead> AofReader<R> {
                 Some(_) | None => return Err(format_error(start, "expected '*' or '#'")),
             };
             if let Some(Item::Command(args)) = &item {
-                if args[0].eq_ignore_ascii_case(b"multi") {
-                    self.in_multi = true;
-                } else if args[0].eq_ignore_ascii_case(b"exec") {
-                    self.in_multi = false;
-                }
+                note_transaction(&mut self.in_multi, &args[0], start)?;
             }
             self.end_of_item();
             // Notes of a newer server are passed over, as Redis does.
@@ -103,6 +113,45 @@ impl<R: BufRead> AofReader<R> {
                 return Ok(item);
             }
         }
+    }
+
+    /// Hands over the next commands, one or many, as they lie in the reader's buffer: several times as fast as one by one.
+    /// `apply` says whether to go on; if not, those behind are not taken. False: the file is at its end, and whole.
+    pub fn next_commands(&mut self, mut apply: impl FnMut(Frame<'_>) -> bool) -> Result<bool, AofError> {
+        if let Err(error) = self.file.fill_buf().map(<[u8]>::len)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return self.whole(Err(error));
+        }
+        let bytes = self.file.fill_buf()?;
+        let found = CommandDecoder::new().batch(bytes, &mut self.scratch, &LIMITS, BATCH);
+        if found == 0 {
+            // A note, or what the buffer's end cuts, or what is wrong.
+            return match self.next_item()? {
+                None => Ok(false),
+                Some(Item::Time(_)) => Ok(true),
+                Some(Item::Command(args)) => {
+                    let owned = OwnedFrame::from_args(args.iter().map(Vec::as_slice));
+                    let _it_stops_by_itself = owned.frame().is_none_or(&mut apply);
+                    Ok(true)
+                }
+            };
+        }
+        let mut used = 0;
+        for i in 0..found {
+            let (frame, end) = self.scratch.frame(bytes, i);
+            note_transaction(&mut self.in_multi, frame.name(), self.at)?;
+            self.at += (end - used) as u64;
+            used = end;
+            if !self.in_multi {
+                self.good_to = self.at;
+            }
+            if !apply(frame) {
+                break;
+            }
+        }
+        self.file.consume(used);
+        Ok(true)
     }
 
     fn end_of_item(&mut self) {
@@ -130,14 +179,16 @@ impl<R: BufRead> AofReader<R> {
     fn argument(&mut self, len: u64) -> Result<Vec<u8>, AofError> {
         // Grows with what is there, whatever length is claimed.
         let mut bytes = Vec::with_capacity(len.min(64 << 10) as usize);
-        let got = self.file.by_ref().take(len).read_to_end(&mut bytes)? as u64;
+        let got = self.file.by_ref().take(len).read_to_end(&mut bytes);
+        let got = self.whole(got)? as u64;
         self.at += got;
         if got < len {
             return Err(self.truncated());
         }
         let mut end = [0; 2];
         for byte in &mut end {
-            if self.file.by_ref().take(1).read(std::slice::from_mut(byte))? == 0 {
+            let got = self.file.by_ref().take(1).read(std::slice::from_mut(byte));
+            if self.whole(got)? == 0 {
                 return Err(self.truncated());
             }
             self.at += 1;
@@ -159,7 +210,8 @@ impl<R: BufRead> AofReader<R> {
             .file
             .by_ref()
             .take(LINE_MAX as u64)
-            .read_until(b'\n', &mut line)?;
+            .read_until(b'\n', &mut line);
+        let got = self.whole(got)?;
         self.at += got as u64;
         if got == 0 {
             return Ok(None);
@@ -173,11 +225,33 @@ impl<R: BufRead> AofReader<R> {
         }
     }
 
+    /// A file may know that its end is cut off: an encrypted one ends within a block.
+    fn whole<T>(&self, read: io::Result<T>) -> Result<T, AofError> {
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.truncated(),
+            _ => AofError::Io(error),
+        })
+    }
+
     fn truncated(&self) -> AofError {
         AofError::Truncated {
             good_to: self.good_to,
         }
     }
+}
+
+/// Follows the beginnings and the ends of transactions.
+fn note_transaction(in_multi: &mut bool, name: &[u8], start: u64) -> Result<(), AofError> {
+    let begins = name.eq_ignore_ascii_case(b"multi");
+    let ends = name.eq_ignore_ascii_case(b"exec");
+    match (begins, ends, *in_multi) {
+        (true, _, true) => return Err(format_error(start, "a transaction within a transaction")),
+        (_, true, false) => return Err(format_error(start, "the end of no transaction")),
+        (true, _, false) => *in_multi = true,
+        (_, true, true) => *in_multi = false,
+        (false, false, _) => {}
+    }
+    Ok(())
 }
 
 fn format_error(at: u64, what: &'static str) -> AofError {
@@ -258,6 +332,47 @@ mod tests {
     }
 
     #[test]
+    fn many_commands_at_once_are_the_same_as_one_by_one() {
+        let text = format!("{SET}{MULTI}{SET}{SET}{EXEC}#TS:5\r\n{SET}").repeat(50);
+        for buffer in [16, 64, 100, 4096] {
+            for len in (0..text.len()).rev().step_by(37) {
+                let cut = &text.as_bytes()[..len];
+                let (items, end, good_to) = all(cut);
+                let commands = items
+                    .iter()
+                    .filter(|item| matches!(item, Item::Command(_)))
+                    .count();
+                let mut reader = AofReader::new(io::BufReader::with_capacity(buffer, cut), 0);
+                let mut seen = 0;
+                let fast_end = loop {
+                    match reader.next_commands(|frame| {
+                        seen += usize::from(frame.len() > 0);
+                        true
+                    }) {
+                        Ok(true) => {}
+                        Ok(false) => break Ok(()),
+                        Err(error) => break Err(error),
+                    }
+                };
+                assert_eq!(
+                    (seen, reader.good_to()),
+                    (commands, good_to),
+                    "{len} bytes, buffer of {buffer}"
+                );
+                assert_eq!(end.is_ok(), fast_end.is_ok());
+            }
+        }
+        let mut reader = AofReader::new(text.as_bytes(), 0);
+        let mut seen = 0;
+        let more = reader.next_commands(|_| {
+            seen += 1;
+            seen < 3
+        });
+        assert!(more.is_ok_and(|more| more));
+        assert_eq!(reader.position(), (SET.len() * 2 + MULTI.len()) as u64);
+    }
+
+    #[test]
     fn what_is_no_command_is_named_with_its_place() {
         for (text, at) in [
             ("*0\r\n", 0),
@@ -267,7 +382,9 @@ mod tests {
             ("*1\r\n$2\r\nabc\r\n", 10),
             ("*1\n$1\r\na\r\n", 0),
             ("*99999999999\r\n", 0),
-            ("*1\r\n$99999999999\r\n", 4),
+            ("*1\r\n$9999999999999\r\n", 4),
+            (EXEC, 0),
+            (&[MULTI, MULTI].concat(), 15),
         ] {
             let (_, end, good_to) = all(text.as_bytes());
             assert!(

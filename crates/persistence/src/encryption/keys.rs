@@ -1,11 +1,17 @@
 //! The keys of an `encryption-key-file`: one a line, `id` and 64 hex digits; the first encrypts, all decrypt.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
+use rand::TryRngCore;
+use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 /// Longest id of a key, in bytes.
 const ID_MAX: usize = 64;
+/// Longest key file, in bytes.
+const FILE_MAX: u64 = 1 << 20;
 
 /// Master keys with their ids. Their memory is cleared when they are dropped.
 #[derive(Clone)]
@@ -32,6 +38,11 @@ pub enum KeyFileError {
         /// What is expected.
         what: &'static str,
     },
+    /// A key is not the one that the same id meant before.
+    #[error(
+        "the encryption-key-file gives the key \"{0}\" another value than before: files that it has encrypted could not be read; give the new key an id of its own"
+    )]
+    Changed(String),
     /// There is no key.
     #[error(
         "the encryption-key-file has no key; a line is an id, a space and 64 hexadecimal digits (openssl rand -hex 32)"
@@ -42,11 +53,42 @@ pub enum KeyFileError {
 impl KeyRing {
     /// Reads a key file.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let text = std::fs::read_to_string(path).map_err(|error| KeyFileError::Read {
+        let text = read(path).map_err(|error| KeyFileError::Read {
             path: path.display().to_string(),
             error,
         })?;
-        Self::parse(&Zeroizing::new(text))
+        Self::parse(&text)
+    }
+
+    /// Reads a key file again, in the place of these keys: an id must mean what it meant.
+    pub fn reload(&self, path: &Path) -> Result<Self, KeyFileError> {
+        let new = Self::load(path)?;
+        let changed = |(id, key): &&(String, Zeroizing<[u8; 32]>)| {
+            self.find(id.as_bytes()).is_some_and(|(_, old)| *old != **key)
+        };
+        match new.keys.iter().find(changed) {
+            Some((id, _)) => Err(KeyFileError::Changed(id.clone())),
+            None => Ok(new),
+        }
+    }
+
+    /// A line of a key file with a new, random key.
+    ///
+    /// # Errors
+    /// The system gives no random numbers, or the id is none.
+    pub fn new_line(id: &str) -> io::Result<Zeroizing<String>> {
+        let mut key = Zeroizing::new([0; 32]);
+        OsRng.try_fill_bytes(&mut *key).map_err(io::Error::other)?;
+        let mut line = Zeroizing::new(format!("{id} "));
+        for byte in key.iter() {
+            for nibble in [byte >> 4, byte & 15] {
+                line.push(char::from_digit(nibble.into(), 16).expect("a nibble is a digit"));
+            }
+        }
+        match Self::parse(&line) {
+            Ok(_) => Ok(line),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
+        }
     }
 
     /// Parses the text of a key file: empty lines and lines that begin with `#` are passed over.
@@ -94,10 +136,28 @@ impl KeyRing {
         Some((id, key))
     }
 
+    /// Id of the key that encrypts.
+    pub fn first_id(&self) -> &str {
+        &self.keys[0].0
+    }
+
     /// Ids of all keys, the one that encrypts first.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(id, _)| &**id)
     }
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
+    let read = File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a key file has at most a megabyte",
+        ));
+    }
+    Ok(text)
 }
 
 impl std::fmt::Debug for KeyRing {

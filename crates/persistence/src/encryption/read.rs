@@ -6,7 +6,8 @@ use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::stream::DecryptorBE32;
 
 use super::{
-    AES_256_GCM_STREAM, BLOCK, DecryptError, KeyRing, LAST, MAGIC, NONCE_PREFIX, SALT, TAG, VERSION, file_key,
+    AES_256_GCM_STREAM, BLOCK, DecryptError, KeyRing, LAST, MAGIC, NONCE_PREFIX, SALT, SEGMENT, Segments,
+    TAG, VERSION, is_encrypted,
 };
 
 /// What a file may end with.
@@ -18,13 +19,28 @@ pub enum End {
     AnyBlock,
 }
 
+/// An error that is given again.
+#[derive(Clone, Copy)]
+enum Failed {
+    Truncated,
+    Damaged,
+    Trailing,
+}
+
 /// Decrypts a file as it is read. Bytes are given out only after their block has been found to be genuine.
 pub struct DecryptReader<R> {
     file: R,
     header: Vec<u8>,
     key_id: String,
+    segments: Segments,
+    /// None: the last block has been read.
     cipher: Option<DecryptorBE32<Aes256Gcm>>,
+    /// Blocks of the current segment, and of a whole one.
+    blocks: u32,
+    segment: u32,
     end: End,
+    /// What was wrong: nothing is read behind it.
+    failed: Option<Failed>,
     block: Vec<u8>,
     given: usize,
     /// Number of the next block.
@@ -35,33 +51,52 @@ pub struct DecryptReader<R> {
 
 impl<R: Read> DecryptReader<R> {
     /// Reads the header and finds the key.
-    pub fn new(mut file: R, keys: &KeyRing, end: End) -> Result<Self, DecryptError> {
+    pub fn new(file: R, keys: &KeyRing, end: End) -> Result<Self, DecryptError> {
+        Self::with_segment(file, Some(keys), end, SEGMENT)
+    }
+
+    /// The same with segments of so many blocks, and perhaps without any key.
+    pub(super) fn with_segment(
+        mut file: R,
+        keys: Option<&KeyRing>,
+        end: End,
+        segment: u32,
+    ) -> Result<Self, DecryptError> {
         let mut header = vec![0; MAGIC.len() + 3];
-        read_or(&mut file, &mut header, || DecryptError::NotEncrypted)?;
-        if !header.starts_with(MAGIC) {
+        let got = read_up_to(&mut file, &mut header)?;
+        if !is_encrypted(&header[..got]) {
             return Err(DecryptError::NotEncrypted);
+        }
+        if got < header.len() {
+            return Err(DecryptError::Truncated { at: 0 });
         }
         let (version, algorithm, id_len) = (header[8], header[9], header[10] as usize);
         if version != VERSION || algorithm != AES_256_GCM_STREAM {
             return Err(DecryptError::Version(version.max(algorithm)));
         }
         let mut rest = vec![0; id_len + SALT];
-        read_or(&mut file, &mut rest, || DecryptError::Truncated { at: 0 })?;
+        if read_up_to(&mut file, &mut rest)? < rest.len() {
+            return Err(DecryptError::Truncated { at: 0 });
+        }
         let (id, salt) = rest.split_at(id_len);
-        let Some((key_id, master)) = keys.find(id) else {
-            return Err(DecryptError::UnknownKey(String::from_utf8_lossy(id).into_owned()));
-        };
+        let shown = || id.escape_ascii().to_string();
+        let keys = keys.ok_or_else(|| DecryptError::NoKeys(shown()))?;
+        let (key_id, master) = keys.find(id).ok_or_else(|| DecryptError::UnknownKey(shown()))?;
         let key_id = key_id.to_owned();
-        let salt: &[u8; SALT] = salt.try_into().expect("split to be that long");
-        let cipher = DecryptorBE32::from_aead(file_key(master, salt), (&NONCE_PREFIX).into());
+        let mut segments = Segments::new(master, salt.try_into().expect("split to be that long"));
+        let cipher = DecryptorBE32::from_aead(segments.next(), (&NONCE_PREFIX).into());
         header.extend_from_slice(&rest);
         Ok(Self {
             file,
             at: header.len() as u64,
             header,
             key_id,
+            segments,
             cipher: Some(cipher),
+            blocks: 0,
+            segment,
             end,
+            failed: None,
             block: Vec::new(),
             given: 0,
             number: 0,
@@ -73,63 +108,99 @@ impl<R: Read> DecryptReader<R> {
         self.at
     }
 
+    /// Whether the block that marks the end has been read.
+    pub fn has_ended(&self) -> bool {
+        self.cipher.is_none()
+    }
+
     /// Id of the key that the file is encrypted with.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// Bytes of the current block that have not been given out.
+    pub(super) fn left_of_block(&self) -> usize {
+        self.block.len() - self.given
     }
 
     /// Reads the next block. False: that was the end.
     fn next_block(&mut self) -> Result<bool, DecryptError> {
         self.block.clear();
         self.given = 0;
-        let at = self.at;
-        let truncated = || DecryptError::Truncated { at };
-        let Some(mut cipher) = self.cipher.take() else {
-            let mut more = [0];
-            return match self.file.read(&mut more)? {
-                0 => Ok(false),
-                _ => Err(DecryptError::Trailing { at }),
-            };
+        let read = match self.failed {
+            Some(failed) => Err(failed),
+            None => self.read_block()?,
         };
+        read.map_err(|failed| {
+            self.block.clear();
+            self.failed = Some(failed);
+            let at = self.at;
+            match failed {
+                Failed::Truncated => DecryptError::Truncated { at },
+                Failed::Trailing => DecryptError::Trailing { at },
+                Failed::Damaged => DecryptError::Damaged {
+                    block: self.number,
+                    at,
+                    key: self.key_id.clone(),
+                },
+            }
+        })
+    }
+
+    fn read_block(&mut self) -> io::Result<Result<bool, Failed>> {
         let mut word = [0; 4];
         let got = read_up_to(&mut self.file, &mut word)?;
+        if self.cipher.is_none() {
+            return Ok(if got == 0 {
+                Ok(false)
+            } else {
+                Err(Failed::Trailing)
+            });
+        }
         if got == 0 && self.end == End::AnyBlock {
-            self.cipher = Some(cipher);
-            return Ok(false);
+            return Ok(Ok(false));
         }
         if got < word.len() {
-            return Err(truncated());
+            return Ok(Err(Failed::Truncated));
         }
         let word = u32::from_le_bytes(word);
         let (last, len) = (word & LAST != 0, (word & !LAST) as usize);
-        let damaged = || DecryptError::Damaged {
-            block: self.number,
-            at,
-            key: self.key_id.clone(),
-        };
         if !(TAG..=BLOCK + TAG).contains(&len) {
-            return Err(damaged());
+            return Ok(Err(Failed::Damaged));
         }
         self.block.resize(len, 0);
         if read_up_to(&mut self.file, &mut self.block)? < len {
-            self.block.clear();
-            return Err(truncated());
+            return Ok(Err(Failed::Truncated));
         }
-        let opened = if last {
-            cipher.decrypt_last_in_place(&self.header, &mut self.block)
-        } else {
-            let opened = cipher.decrypt_next_in_place(&self.header, &mut self.block);
-            self.cipher = Some(cipher);
-            opened
-        };
-        if opened.is_err() {
-            let error = damaged();
-            self.block.clear();
-            return Err(error);
+        if !self.decrypt(last) {
+            return Ok(Err(Failed::Damaged));
         }
         self.number = self.number.wrapping_add(1);
         self.at += (word_len() + len) as u64;
-        Ok(true)
+        Ok(Ok(true))
+    }
+
+    /// False: the block is not genuine.
+    fn decrypt(&mut self, last: bool) -> bool {
+        // The writer begins a segment with a block that is not the last: an end needs no key of its own.
+        if self.blocks == self.segment && !last {
+            self.cipher = Some(DecryptorBE32::from_aead(
+                self.segments.next(),
+                (&NONCE_PREFIX).into(),
+            ));
+            self.blocks = 0;
+        }
+        self.blocks += 1;
+        if last {
+            let cipher = self.cipher.take().expect("checked by the caller");
+            return cipher
+                .decrypt_last_in_place(&self.header, &mut self.block)
+                .is_ok();
+        }
+        let cipher = self.cipher.as_mut().expect("checked by the caller");
+        cipher
+            .decrypt_next_in_place(&self.header, &mut self.block)
+            .is_ok()
     }
 }
 
@@ -152,19 +223,8 @@ impl<R: Read> Read for DecryptReader<R> {
     }
 }
 
-fn read_or(
-    file: &mut impl Read,
-    out: &mut [u8],
-    short: impl FnOnce() -> DecryptError,
-) -> Result<(), DecryptError> {
-    if read_up_to(file, out)? < out.len() {
-        return Err(short());
-    }
-    Ok(())
-}
-
 /// Fills `out`, or less if the file ends.
-fn read_up_to(file: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_up_to(file: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < out.len() {
         match file.read(&mut out[got..]) {

@@ -118,6 +118,115 @@ fn a_log_may_end_at_any_block_but_not_within_one() {
     }
 }
 
+/// Gives room for so many bytes at a time, then an error, then more.
+struct Hiccups(Vec<u8>, usize);
+
+impl Write for Hiccups {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.1 == 0 {
+            self.1 = 7;
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        let taken = bytes.len().min(self.1);
+        self.1 -= taken;
+        self.0.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_block_that_was_written_in_part_is_written_on() {
+    let keys = ring(ONE);
+    let mut writer = EncryptWriter::new(Hiccups(Vec::new(), 1000), &keys, [7; 32]).unwrap();
+    let text: Vec<u8> = (0..2000_u32).map(|i| i as u8).collect();
+    let (mut rest, mut errors) = (&text[..], 0);
+    while !rest.is_empty() {
+        match writer.write(&rest[..rest.len().min(100)]) {
+            Ok(taken) => rest = &rest[taken..],
+            Err(_) => errors += 1,
+        }
+        errors += usize::from(writer.flush().is_err());
+    }
+    while writer.end().is_err() {
+        errors += 1;
+    }
+    assert!(errors > 100);
+    assert!(writer.write(b"x").is_err() && writer.end().is_ok());
+    let file = writer.get_ref().0.clone();
+    assert_eq!(decrypt(&keys, &file, End::Marked).unwrap(), text);
+}
+
+#[test]
+fn segments_have_keys_of_their_own() {
+    let keys = ring(ONE);
+    for blocks in 0..9 {
+        let mut writer = EncryptWriter::with_segment(Vec::new(), &keys, [7; 32], 2).unwrap();
+        let mut plain = Vec::new();
+        for i in 0..blocks {
+            writer.write_all(&[i; 10]).unwrap();
+            writer.flush().unwrap();
+            plain.extend([i; 10]);
+        }
+        let file = writer.finish().unwrap();
+        let read = |segment| {
+            let mut out = Vec::new();
+            DecryptReader::with_segment(&file[..], Some(&keys), End::Marked, segment)
+                .unwrap()
+                .read_to_end(&mut out)
+                .map(|_| out)
+        };
+        assert_eq!(read(2).unwrap(), plain);
+        assert_eq!(read(3).is_ok(), blocks < 3);
+    }
+}
+
+#[test]
+fn behind_an_error_nothing_is_read() {
+    let keys = ring(ONE);
+    let mut file = encrypt(&keys, &[b"first".to_vec(), b"second".to_vec()]);
+    let len = file.len();
+    file[len - 30] ^= 1;
+    let mut reader = DecryptReader::new(&file[..], &keys, End::Marked).unwrap();
+    let mut out = Vec::new();
+    for _ in 0..3 {
+        let error = reader.read_to_end(&mut out).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    }
+    assert_eq!(out, b"first");
+}
+
+#[test]
+fn a_new_key_is_one_that_can_be_read_and_no_other() {
+    let (one, other) = (KeyRing::new_line("k1").unwrap(), KeyRing::new_line("k1").unwrap());
+    assert_ne!(*one, *other);
+    assert_eq!(ring(&one).ids().collect::<Vec<_>>(), ["k1"]);
+    assert!(KeyRing::new_line("no id").is_err());
+}
+
+#[test]
+fn a_key_file_that_is_read_again_keeps_the_meaning_of_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys");
+    let old = ring(ONE);
+    std::fs::write(&path, format!("{TWO}{ONE}")).unwrap();
+    assert_eq!(
+        old.reload(&path).unwrap().ids().collect::<Vec<_>>(),
+        ["two", "one"]
+    );
+    std::fs::write(&path, TWO.replace("two", "one")).unwrap();
+    assert!(matches!(old.reload(&path), Err(KeyFileError::Changed(id)) if id == "one"));
+    std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
+    assert!(matches!(old.reload(&path), Err(KeyFileError::Read { .. })));
+    assert!(matches!(
+        KeyRing::load(&dir.path().join("none")),
+        Err(KeyFileError::Read { .. })
+    ));
+}
+
 #[test]
 fn blocks_cannot_change_places_or_be_left_out() {
     let keys = ring(ONE);

@@ -27,7 +27,7 @@ pub struct FailingFs<F> {
 
 #[derive(Debug)]
 struct Plan {
-    at: u64,
+    at: AtomicU64,
     fault: Fault,
     count: AtomicU64,
     healed: AtomicBool,
@@ -44,15 +44,16 @@ impl Plan {
     /// Counts an operation. An error: it does nothing. True: it stops in its middle.
     fn count(&self, takes: Takes) -> io::Result<bool> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        if number < self.at || self.healed.load(Ordering::Relaxed) {
+        let at = self.at.load(Ordering::Relaxed);
+        if number < at || self.healed.load(Ordering::Relaxed) {
             return Ok(false);
         }
         match self.fault {
-            Fault::Error(kind) if number == self.at => Err(io::Error::new(kind, "a planned error")),
+            Fault::Error(kind) if number == at => Err(io::Error::new(kind, "a planned error")),
             Fault::Error(_) => Ok(false),
             Fault::Full if takes == Takes::Room => Err(io::ErrorKind::StorageFull.into()),
             Fault::Full => Ok(false),
-            Fault::Stop if number == self.at => Ok(true),
+            Fault::Stop if number == at => Ok(true),
             Fault::Stop => Err(stopped()),
         }
     }
@@ -76,7 +77,7 @@ impl<F> FailingFs<F> {
         Self {
             inner,
             plan: Arc::new(Plan {
-                at,
+                at: AtomicU64::new(at),
                 fault,
                 count: AtomicU64::new(0),
                 healed: AtomicBool::new(false),
@@ -87,6 +88,11 @@ impl<F> FailingFs<F> {
     /// Number of operations that were asked for.
     pub fn operations(&self) -> u64 {
         self.plan.count.load(Ordering::Relaxed)
+    }
+
+    /// The next operation goes wrong.
+    pub fn fail_from_now_on(&self) {
+        self.plan.at.store(self.operations(), Ordering::Relaxed);
     }
 
     /// From now on everything works: the disk has room again.
@@ -127,6 +133,10 @@ impl WriteFile for FailingFile<dyn WriteFile> {
             inner: self.inner.handle()?,
         }))
     }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.inner.finish()
+    }
 }
 
 impl SyncFile for FailingFile<dyn SyncFile> {
@@ -151,6 +161,11 @@ impl<F: Fs> Fs for FailingFs<F> {
         Ok(self.wrap(self.inner.create(path)?))
     }
 
+    fn create_plain(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.plan.whole(Takes::Room)?;
+        Ok(self.wrap(self.inner.create_plain(path)?))
+    }
+
     fn append(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         self.plan.whole(Takes::Room)?;
         Ok(self.wrap(self.inner.append(path)?))
@@ -161,8 +176,17 @@ impl<F: Fs> Fs for FailingFs<F> {
         self.inner.open(path)
     }
 
+    fn open_whole(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        self.plan.whole(Takes::NoRoom)?;
+        self.inner.open_whole(path)
+    }
+
     fn len(&self, path: &Path) -> io::Result<u64> {
         self.inner.len(path)
+    }
+
+    fn is_blank(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_blank(path)
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::*;
+use crate::encryption::{EncryptedFs, KeyRing};
 use crate::fs::{FailingFs, Fault, MemoryFs, Survives};
 
 const CLOCKS: Clocks = Clocks {
@@ -42,7 +43,7 @@ fn filled(count: usize) -> Keyspace {
 
 fn save_to(fs: &dyn Fs, keyspace: &Keyspace) -> Result<u64, SaveError> {
     let walker = Walker::begin(&mut keyspace.lock(&ShardSet::All)).expect("no other snapshot");
-    let file = FileWriter::new(true, true, false, CLOCKS);
+    let file = FileWriter::new(true, true, None, CLOCKS);
     save(
         fs,
         &PathBuf::from("dir/dump.rdb"),
@@ -51,6 +52,12 @@ fn save_to(fs: &dyn Fs, keyspace: &Keyspace) -> Result<u64, SaveError> {
         file,
         &Quiet,
     )
+}
+
+/// The same files, encrypted or not.
+fn layered(fs: impl Fs + 'static, encrypted: bool) -> EncryptedFs {
+    let keys = encrypted.then(|| KeyRing::parse(&format!("one {}", "5a".repeat(32))).expect("a key"));
+    EncryptedFs::new(std::sync::Arc::new(fs), keys)
 }
 
 /// Number of keys in the file; None if there is no file.
@@ -77,31 +84,41 @@ fn what_was_saved_is_read() {
 
 #[test]
 fn a_crash_at_any_point_leaves_the_old_file_or_the_new_one() {
-    let (old, new) = (filled(10), filled(20_000));
+    crash_anywhere(false, 20_000);
+}
+
+#[test]
+fn the_same_holds_for_encrypted_files() {
+    crash_anywhere(true, 4_000);
+}
+
+fn crash_anywhere(encrypted: bool, count: usize) {
+    let (old, new) = (filled(10), filled(count));
     let disk = || {
         let disk = MemoryFs::default();
         disk.create_dir(&PathBuf::from("dir")).unwrap();
-        save_to(&disk, &old).unwrap();
+        save_to(&layered(disk.clone(), encrypted), &old).unwrap();
         disk
     };
     let whole = FailingFs::new(disk(), u64::MAX, Fault::Stop);
-    save_to(&whole, &new).unwrap();
+    save_to(&layered(whole.clone(), encrypted), &new).unwrap();
     for at in 0..whole.operations() {
         for fault in [Fault::Stop, Fault::Full, Fault::Error(io::ErrorKind::Other)] {
             let disk = disk();
-            let saved = save_to(&FailingFs::new(disk.clone(), at, fault), &new);
+            let failing = FailingFs::new(disk.clone(), at, fault);
+            let saved = save_to(&layered(failing, encrypted), &new);
             for survives in [Survives::Everything, Survives::Synced, Survives::HalfOfTheRest] {
-                let keys = keys_in(&disk.after_crash(survives));
+                let keys = keys_in(&layered(disk.after_crash(survives), encrypted));
                 match &saved {
-                    Ok(_) => assert_eq!(keys, Some(20_000), "operation {at}, {fault:?}, {survives:?}"),
+                    Ok(_) => assert_eq!(keys, Some(count), "operation {at}, {fault:?}, {survives:?}"),
                     Err(_) => assert!(
-                        matches!(keys, Some(10 | 20_000)),
+                        keys == Some(10) || keys == Some(count),
                         "operation {at}, {fault:?}, {survives:?}: {keys:?}"
                     ),
                 }
             }
             // The next one works, whatever the failed one left.
-            assert!(save_to(&disk, &new).is_ok());
+            assert!(save_to(&layered(disk, encrypted), &new).is_ok());
         }
     }
 }
@@ -120,7 +137,7 @@ fn a_save_that_is_stopped_leaves_nothing() {
     let (fs, keyspace) = (MemoryFs::default(), filled(5000));
     fs.create_dir(&PathBuf::from("dir")).unwrap();
     let walker = Walker::begin(&mut keyspace.lock(&ShardSet::All)).expect("no other snapshot");
-    let file = FileWriter::new(true, true, false, CLOCKS);
+    let file = FileWriter::new(true, true, None, CLOCKS);
     let saved = save(
         &fs,
         &PathBuf::from("dir/dump.rdb"),
