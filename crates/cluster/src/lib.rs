@@ -1,40 +1,27 @@
-//! Slots, the Raft control plane, the bus, failover and migration: to come. Until then this crate holds the names that
-//! others agree on.
+//! The cluster's control plane: one replicated state, who leads it, who serves which slot, and how nodes find each other
+//! (design D8, D9).
+//!
+//! ```text
+//! ids, slots   names and sets of slots
+//! engine       decides: Raft, leases, failover, joining; pure
+//! runtime      performs it: threads, gRPC, clocks; the handle that the server holds
+//! storage      the log on disk, and one in memory that loses what was not synced
+//! state        what all nodes agree on: entries, their validation, and the view for the data path
+//! ```
+//!
+//! Must not know: keys, values, commands, RESP, replication streams. It depends on no crate of ours.
 
 #![forbid(unsafe_code)]
 
-/// Number of hash slots of a cluster (Redis Cluster specification).
-pub const SLOTS: u16 = 16384;
+mod codec;
+pub mod engine;
+mod ids;
+pub mod proto;
+pub mod runtime;
+mod slots;
+pub mod state;
+pub mod storage;
 
-/// A node's name: 40 hex digits, as Redis Cluster has them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(String);
-
-impl NodeId {
-    /// A name, if it is one: 40 lower-case hex digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        let valid = text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        valid.then(|| Self(text.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::NodeId;
-
-    #[test]
-    fn names_are_forty_hex_digits() {
-        let name = "07c37dfeb235213a872192d90877d0cd55635b91";
-        assert_eq!(
-            NodeId::parse(name).map(|n| n.as_str().to_owned()).as_deref(),
-            Some(name)
-        );
-        assert_eq!(NodeId::parse(&name[1..]), None);
-        assert_eq!(NodeId::parse(&name.to_uppercase()), None);
-    }
-}
+pub use codec::Malformed;
+pub use ids::{ClusterId, ID_LEN, MigrationId, NodeId, RaftId, ShardId};
+pub use slots::{SLOTS, SlotSet};
