@@ -213,17 +213,23 @@ impl Users {
         check_name(name)?;
         let rules = join_selectors(rules).map_err(|word| SetError::Open(shown(word)))?;
         let mut by_name = self.by_name.write();
-        let mut user = match by_name.get(name) {
-            Some(account) => User::clone(&account.user()),
-            None => User::new(defaults),
-        };
-        for rule in &rules {
-            user.apply(rule, defaults).map_err(|error| SetError::Rule {
-                rule: shown(rule),
-                error,
-            })?;
-        }
+        let user = changed(by_name.get(name).map(|account| &**account), &rules, defaults)?;
         self.insert(&mut by_name, name, user, defaults)
+    }
+
+    /// What a user would be after these rules; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Users::set`].
+    pub fn after<'a>(
+        &self,
+        name: &[u8],
+        rules: impl IntoIterator<Item = &'a [u8]>,
+        defaults: &Defaults<'_>,
+    ) -> Result<User, SetError> {
+        check_name(name)?;
+        let rules = join_selectors(rules).map_err(|word| SetError::Open(shown(word)))?;
+        changed(self.get(name).as_deref(), &rules, defaults)
     }
 
     /// Makes a user, or replaces one.
@@ -315,6 +321,24 @@ impl Users {
         }
         account.replace(user, defaults);
     }
+}
+
+fn changed(
+    account: Option<&Account>,
+    rules: &[Cow<'_, [u8]>],
+    defaults: &Defaults<'_>,
+) -> Result<User, SetError> {
+    let mut user = match account {
+        Some(account) => User::clone(&account.user()),
+        None => User::new(defaults),
+    };
+    for rule in rules {
+        user.apply(rule, defaults).map_err(|error| SetError::Rule {
+            rule: shown(rule),
+            error,
+        })?;
+    }
+    Ok(user)
 }
 
 /// Checks a user's name.

@@ -31,6 +31,7 @@ mod testing;
 mod timeout;
 
 use ctx::Command;
+pub use generic::scan::ScanOptions;
 
 /// Every data command, by family.
 pub fn all() -> impl Iterator<Item = &'static Command> {

@@ -1,5 +1,6 @@
 //! Configured sizes that handlers need, copied out of the configuration so that this crate need not know it.
 
+use holdfast_rdb::Dialect;
 use holdfast_storage::types::hash::HashLimits;
 use holdfast_storage::types::list::ListLimits;
 use holdfast_storage::types::set::SetLimits;
@@ -29,8 +30,12 @@ pub struct Limits {
     pub lfu_decay_minutes: u32,
     /// `rdbcompression`, for DUMP.
     pub rdb_compression: bool,
+    /// `rdb-dialect`, for DUMP.
+    pub rdb_dialect: Dialect,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION, for RESTORE.
     pub skip_checksum: bool,
+    /// `cluster-enabled`: what would need keys of other slots or databases is refused.
+    pub cluster: bool,
 }
 
 impl Limits {
@@ -58,7 +63,9 @@ impl Default for Limits {
             lfu: false,
             lfu_decay_minutes: 1,
             rdb_compression: true,
+            rdb_dialect: Dialect::Redis,
             skip_checksum: false,
+            cluster: false,
         }
     }
 }

@@ -63,7 +63,7 @@ fn setbit(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         Some(_) | None => return Err(CmdError::msg("ERR bit is not an integer or out of range")),
     };
     let needed = (offset / 8 + 1) as usize;
-    let old = raw::change_if(&mut ctx.data, args.get(1), EVENT, |text| {
+    let old = raw::change_if(&mut ctx.data, args.get(1), EVENT, needed - 1..needed, |text| {
         let grown = raw::grow(text, needed);
         let old = bitops::set_bit(text, offset, bit);
         (grown || old != bit, old)

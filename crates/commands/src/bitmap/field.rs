@@ -137,7 +137,8 @@ fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         return read(ctx, args.get(1), &operations);
     };
     let reply = &mut *ctx.reply;
-    raw::change_if(&mut ctx.data, args.get(1), EVENT, |text| {
+    let touches = first_byte(&operations) as usize..needed as usize;
+    raw::change_if(&mut ctx.data, args.get(1), EVENT, touches, |text| {
         let mut changed = raw::grow(text, needed as usize);
         reply.array(operations.len());
         for operation in &operations {
@@ -208,11 +209,19 @@ fn operation(
 
 /// Bytes that the string must have for all that is written; None if nothing is.
 fn needed_len(operations: &[Operation]) -> Option<u64> {
-    let writes = operations.iter().filter(|op| match op.action {
+    writes(operations).map(|op| op.field.needed_len(op.offset)).max()
+}
+
+/// The first byte that is written to.
+fn first_byte(operations: &[Operation]) -> u64 {
+    writes(operations).map(|op| op.offset / 8).min().unwrap_or(0)
+}
+
+fn writes(operations: &[Operation]) -> impl Iterator<Item = &Operation> {
+    operations.iter().filter(|op| match op.action {
         Action::Get => false,
         Action::Set(..) | Action::IncrBy(..) => true,
-    });
-    writes.map(|op| op.field.needed_len(op.offset)).max()
+    })
 }
 
 fn read(ctx: &mut Ctx<'_, '_>, key: &[u8], operations: &[Operation]) -> CmdResult {

@@ -53,6 +53,9 @@ pub(crate) const COPY: Command = Command {
 };
 
 fn move_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
+    if ctx.limits.cluster && ctx.data.keyspace().databases() == 1 {
+        return Err(CmdError::msg("ERR MOVE is not allowed in cluster mode"));
+    }
     let key = args.get(1);
     let (from, to) = (ctx.data.db, database(ctx, args.int(2)?)?);
     if from == to {
@@ -78,7 +81,13 @@ fn copy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         if rest.accept("REPLACE") {
             replace = true;
         } else if rest.left() >= 2 && rest.accept("DB") {
-            db = database(ctx, rest.int()?)?;
+            let number = rest.int()?;
+            if number != 0 && ctx.limits.cluster && ctx.data.keyspace().databases() == 1 {
+                return Err(CmdError::msg(
+                    "ERR Copying to another database is not allowed in cluster mode",
+                ));
+            }
+            db = database(ctx, number)?;
         } else {
             return Err(CmdError::Syntax);
         }

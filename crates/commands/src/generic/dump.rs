@@ -27,10 +27,10 @@ pub(crate) const DUMP: Command = Command {
 };
 
 fn dump(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    let compress = ctx.limits.rdb_compression;
+    let (compress, dialect) = (ctx.limits.rdb_compression, ctx.limits.rdb_dialect);
     match ctx.data.get(args.get(1)) {
         None => ctx.reply.null(),
-        Some(value) => ctx.reply.bulk(&payload::dump(value, compress)),
+        Some(value) => ctx.reply.bulk(&payload::dump(value, compress, dialect)),
     }
     Ok(Outcome::Done)
 }

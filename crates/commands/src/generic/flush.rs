@@ -7,6 +7,16 @@ use crate::error::CmdError;
 use crate::flags;
 use crate::spec::{Arg, Group, Spec};
 
+/// How the tables are freed; see [`check_mode`].
+const MODE: &[Arg] = &[Arg::one_of(
+    "async",
+    &[
+        Arg::word("async", "ASYNC").since("4.0.0"),
+        Arg::word("sync", "SYNC").since("6.2.0"),
+    ],
+)
+.opt()];
+
 /// `FLUSHDB [ASYNC|SYNC]`
 pub(crate) const FLUSHDB: Command = Command {
     spec: &Spec {
@@ -19,14 +29,7 @@ pub(crate) const FLUSHDB: Command = Command {
         summary: "Removes all keys of this database.",
         complexity: "O(N), N: keys of the database",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-        args: &[Arg::one_of(
-            "async",
-            &[
-                Arg::word("async", "ASYNC").since("4.0.0"),
-                Arg::word("sync", "SYNC").since("6.2.0"),
-            ],
-        )
-        .opt()],
+        args: MODE,
         ..Spec::DEFAULT
     },
     run: flushdb,
@@ -44,14 +47,7 @@ pub(crate) const FLUSHALL: Command = Command {
         summary: "Removes all keys of all databases.",
         complexity: "O(N), N: keys",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-        args: &[Arg::one_of(
-            "async",
-            &[
-                Arg::word("async", "ASYNC").since("4.0.0"),
-                Arg::word("sync", "SYNC").since("6.2.0"),
-            ],
-        )
-        .opt()],
+        args: MODE,
         ..Spec::DEFAULT
     },
     run: flushall,
@@ -94,6 +90,9 @@ fn check_mode(args: Args<'_>) -> Result<(), CmdError> {
 }
 
 fn swapdb(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
+    if ctx.limits.cluster {
+        return Err(CmdError::msg("ERR SWAPDB is not allowed in cluster mode"));
+    }
     let number = |i, text| match args.int(i).map(i32::try_from) {
         Ok(Ok(n)) => Ok(n),
         Ok(Err(_)) | Err(_) => Err(CmdError::msg(text)),

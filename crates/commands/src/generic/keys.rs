@@ -1,6 +1,7 @@
 //! KEYS, RANDOMKEY, DBSIZE: the keys of a database as a whole. <https://redis.io/commands/keys>
 
 use holdfast_storage::data::OnExpired;
+use holdfast_storage::encoding::entry::Entry;
 use holdfast_storage::encoding::table::Table;
 use holdfast_storage::glob;
 use rand::Rng;
@@ -69,10 +70,12 @@ fn keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let all = pattern == b"*";
     let deferred = ctx.reply.defer();
     let mut found = 0;
-    for (_, shard) in ctx.data.locked().each() {
+    let locked = ctx.data.locked();
+    let hidden = &locked.keyspace().hidden;
+    for (_, shard) in locked.each() {
         for entry in shard.dbs[db].table.iter() {
             let live = entry.expire_at_ms().is_none_or(|at| at > live_at);
-            if live && (all || glob::matches(pattern, entry.key(), false)) {
+            if live && !hidden.has(entry.key()) && (all || glob::matches(pattern, entry.key(), false)) {
                 ctx.reply.bulk(entry.key());
                 found += 1;
             }
@@ -88,13 +91,16 @@ const DRAWS: usize = 128;
 /// One shard at a time: a key of a random shard, as long as shards with keys are easily found, else a key of the next
 /// shard that has one.
 fn randomkey(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> CmdResult {
-    let shards = ctx.data.keyspace().shard_count();
+    let keyspace = ctx.data.keyspace();
+    let shards = keyspace.shard_count();
     for _ in 0..DRAWS {
         let shard = ctx.data.rng.random_range(0..shards);
         let mut rng = ctx.data.rng.clone();
         let live_at = live_at(ctx);
         let drawn = table(ctx, shard).random(&mut rng, false);
-        if let Some(entry) = drawn.filter(|e| e.expire_at_ms().is_none_or(|at| at > live_at)) {
+        let is_shown =
+            |e: &&Entry| e.expire_at_ms().is_none_or(|at| at > live_at) && !keyspace.hidden.has(e.key());
+        if let Some(entry) = drawn.filter(is_shown) {
             let key = entry.key().to_vec();
             *ctx.data.rng = rng;
             ctx.reply.bulk(&key);
@@ -107,7 +113,7 @@ fn randomkey(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> CmdResult {
         let live_at = live_at(ctx);
         let live = table(ctx, (start + step) % shards)
             .iter()
-            .find(|e| e.expire_at_ms().is_none_or(|at| at > live_at))
+            .find(|e| e.expire_at_ms().is_none_or(|at| at > live_at) && !keyspace.hidden.has(e.key()))
             .map(|e| e.key().to_vec());
         if let Some(key) = live {
             ctx.reply.bulk(&key);

@@ -43,18 +43,35 @@ pub(crate) const SCAN: Command = Command {
 
 /// The options that SCAN, SSCAN, HSCAN and ZSCAN share, and TYPE.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ScanOptions<'a> {
+pub struct ScanOptions<'a> {
     /// None: everything matches.
     pub(crate) pattern: Option<&'a [u8]>,
     /// About how many elements a call visits, at least 1.
-    pub(crate) count: usize,
+    pub count: usize,
     /// Name of a type, of SCAN alone.
     pub(crate) kind: Option<&'a [u8]>,
 }
 
 impl<'a> ScanOptions<'a> {
     /// Reads the words behind the cursor; `with_type` for SCAN.
-    pub(crate) fn parse(mut rest: Cursor<'a>, with_type: bool) -> Result<Self, CmdError> {
+    pub(crate) fn parse(rest: Cursor<'a>, with_type: bool) -> Result<Self, CmdError> {
+        Self::parse_all(rest, with_type, false).map(|(options, _)| options)
+    }
+
+    /// Reads the words behind the cursor of CLUSTERSCAN, SLOT among them.
+    ///
+    /// # Errors
+    /// Those of SCAN.
+    pub fn parse_with_slot(rest: Cursor<'a>) -> Result<(Self, Option<i64>), CmdError> {
+        Self::parse_all(rest, true, true)
+    }
+
+    fn parse_all(
+        mut rest: Cursor<'a>,
+        with_type: bool,
+        with_slot: bool,
+    ) -> Result<(Self, Option<i64>), CmdError> {
+        let mut slot = None;
         let mut options = Self {
             pattern: None,
             count: 10,
@@ -71,15 +88,22 @@ impl<'a> ScanOptions<'a> {
                 options.pattern = Some(rest.word()?).filter(|p| *p != b"*");
             } else if with_type && rest.left() >= 2 && rest.accept("TYPE") {
                 options.kind = Some(rest.word()?);
+            } else if with_slot && rest.left() >= 2 && rest.accept("SLOT") {
+                slot = Some(rest.int()?);
             } else {
                 return Err(CmdError::Syntax);
             }
         }
-        Ok(options)
+        Ok((options, slot))
+    }
+
+    /// Name of the type that TYPE asks for.
+    pub fn kind(&self) -> Option<&'a [u8]> {
+        self.kind
     }
 
     /// True if the name passes MATCH.
-    pub(crate) fn matches(&self, name: &[u8]) -> bool {
+    pub fn matches(&self, name: &[u8]) -> bool {
         self.pattern.is_none_or(|p| glob::matches(p, name, false))
     }
 }
@@ -120,7 +144,8 @@ fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
 /// Visits buckets until enough keys were found or ten times as many buckets were visited; shards without keys cost
 /// nothing. Returns the next cursor and the number of keys written.
 fn walk(ctx: &mut Ctx<'_, '_>, cursor: u64, options: &ScanOptions<'_>, keys: &mut Reply) -> (u64, usize) {
-    let shards = ctx.data.keyspace().shard_count() as u64;
+    let keyspace = ctx.data.keyspace();
+    let shards = keyspace.shard_count() as u64;
     let bits = shards.trailing_zeros();
     let (mut shard, mut within) = (cursor & (shards - 1), cursor >> bits);
     let (db, live_at) = (ctx.data.db as usize, live_at(ctx));
@@ -138,7 +163,8 @@ fn walk(ctx: &mut Ctx<'_, '_>, cursor: u64, options: &ScanOptions<'_>, keys: &mu
         within = table.scan(within, |entry| {
             let live = entry.expire_at_ms().is_none_or(|at| at > live_at);
             let right_kind = |name: &[u8]| name.eq_ignore_ascii_case(entry.kind().name().as_bytes());
-            if live && options.kind.is_none_or(right_kind) && options.matches(entry.key()) {
+            let shown = live && !keyspace.hidden.has(entry.key());
+            if shown && options.kind.is_none_or(right_kind) && options.matches(entry.key()) {
                 keys.bulk(entry.key());
                 found += 1;
             }

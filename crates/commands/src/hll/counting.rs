@@ -78,7 +78,7 @@ fn pfadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let key = args.get(1);
     check(&mut ctx.data, key)?;
     let max = ctx.limits.hll_sparse_max_bytes;
-    let added = raw::change_if(&mut ctx.data, key, EVENT, |text| {
+    let added = raw::change_if(&mut ctx.data, key, EVENT, raw::ANYWHERE, |text| {
         let mut changed = text.is_empty();
         if changed {
             *text = hll::new_sparse();
@@ -130,7 +130,7 @@ fn pfmerge(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let sources = copies(&mut ctx.data, args.from(2))?;
     let sources: Vec<&[u8]> = sources.iter().map(Vec::as_slice).collect();
     let max = ctx.limits.hll_sparse_max_bytes;
-    raw::change_if(&mut ctx.data, key, EVENT, |text| {
+    raw::change_if(&mut ctx.data, key, EVENT, raw::ANYWHERE, |text| {
         if text.is_empty() {
             *text = hll::new_sparse();
         }

@@ -185,7 +185,7 @@ fn stream(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     let own = if full.is_some() { 9 } else { 10 };
     reply.map(own + dedup.map_or(0, |_| 6));
     name_int(reply, "length", int(stream.len()));
-    name_int(reply, "radix-tree-keys", stream.nodes().len() as i64);
+    name_int(reply, "radix-tree-keys", stream.node_count() as i64);
     name_int(reply, "radix-tree-nodes", stream.radix_tree_nodes() as i64);
     for (name, value) in [
         ("last-generated-id", stream.last_id()),
@@ -271,7 +271,7 @@ fn describe_consumer(reply: &mut Reply, group: &ConsumerGroup, consumer: &Consum
     name_int(reply, "pel-count", own.len() as i64);
     reply.bulk(b"pending");
     reply.array(own.len().min(most));
-    for &entry in own.iter().take(most) {
+    for entry in own.iter().take(most) {
         let pending = group.pending(entry);
         reply.array(3);
         id::write(reply, entry);

@@ -162,13 +162,9 @@ fn list(reply: &mut holdfast_resp::Reply, group: &ConsumerGroup, filter: &Filter
         match owner {
             Some(owner) if filter.min_idle_ms == 0 => {
                 let own = group.consumer(owner).pending();
-                own.range(range).take(filter.count).for_each(|id| one(*id));
+                own.range(range).take(filter.count).for_each(&mut one);
             }
-            Some(owner) => group
-                .consumer(owner)
-                .pending()
-                .range(range)
-                .for_each(|id| one(*id)),
+            Some(owner) => group.consumer(owner).pending().range(range).for_each(&mut one),
             None if filter.min_idle_ms <= 0 => {
                 group
                     .pending_range(range)

@@ -216,7 +216,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         let ids: Vec<StreamId> = match (self.stream.group(self.place.group), after.next()) {
             (Some(group), Some(start)) => {
                 let own = group.consumer(self.consumer).pending();
-                own.range(start..).take(most).copied().collect()
+                own.range(start..).take(most).collect()
             }
             (None, _) | (_, None) => Vec::new(),
         };

@@ -54,7 +54,8 @@ fn append(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
         return ctx.done_int(tail.len() as i64);
     };
     let len = raw::check_len(ctx.limits, old.get().len(), tail.len())?;
-    old.finish(EVENT, |text| text.extend_from_slice(tail));
+    old.within(0..0)
+        .finish(EVENT, |text| text.extend_from_slice(tail));
     ctx.done_int(len as i64)
 }
 

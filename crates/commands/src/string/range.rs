@@ -108,11 +108,17 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
     }
     ctx.data.string_for_write(key)?;
     let needed = raw::check_len(ctx.limits, offset, part.len())?;
-    let len = raw::change(&mut ctx.data, key, Event(Class::String, "setrange"), |text| {
-        raw::grow(text, needed);
-        text[offset..needed].copy_from_slice(part);
-        text.len()
-    })?;
+    let len = raw::change(
+        &mut ctx.data,
+        key,
+        Event(Class::String, "setrange"),
+        offset..needed,
+        |text| {
+            raw::grow(text, needed);
+            text[offset..needed].copy_from_slice(part);
+            text.len()
+        },
+    )?;
     ctx.done_int(len as i64)
 }
 

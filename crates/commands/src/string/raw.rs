@@ -1,5 +1,7 @@
 //! Strings as arrays of bytes that commands change in place. Must not know: any command in particular.
 
+use std::ops::Range;
+
 use holdfast_storage::data::{Data, Expiry, WrongType, raw_string};
 use holdfast_storage::effects::Event;
 
@@ -13,25 +15,31 @@ pub(crate) fn check_len(limits: &Limits, a: usize, b: usize) -> Result<usize, Cm
         .ok_or(CmdError::StringTooLong)
 }
 
-/// Changes the string at a key, which comes into being if it does not exist, and records the change.
+/// Changes the string at a key, which comes into being if it does not exist, and records the change. `touches`: bytes beyond
+/// which nothing that was there changes.
 pub(crate) fn change<R>(
     data: &mut Data<'_, '_>,
     key: &[u8],
     event: Event,
+    touches: Range<usize>,
     change: impl FnOnce(&mut Vec<u8>) -> R,
 ) -> Result<R, WrongType> {
-    change_if(data, key, event, |text| (true, change(text)))
+    change_if(data, key, event, touches, |text| (true, change(text)))
 }
+
+/// Of a change that may touch every byte.
+pub(crate) const ANYWHERE: Range<usize> = 0..usize::MAX;
 
 /// The same, recorded only if `change` says so. Only then does a key come into being, too.
 pub(crate) fn change_if<R>(
     data: &mut Data<'_, '_>,
     key: &[u8],
     event: Event,
+    touches: Range<usize>,
     change: impl FnOnce(&mut Vec<u8>) -> (bool, R),
 ) -> Result<R, WrongType> {
     if let Some(old) = data.edit_string(key)? {
-        return Ok(old.finish_if(Some(event), change));
+        return Ok(old.within(touches).finish_if(Some(event), change));
     }
     let mut text = Vec::new();
     let (changed, result) = change(&mut text);

@@ -111,11 +111,19 @@ pub(crate) const SORT_RO: Command = Command {
 };
 
 fn sort(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    run(ctx, args, Options::parse(args.cursor(2), true)?)
+    run(
+        ctx,
+        args,
+        Options::parse(args.cursor(2), true, ctx.limits.cluster)?,
+    )
 }
 
 fn sort_ro(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> CmdResult {
-    run(ctx, args, Options::parse(args.cursor(2), false)?)
+    run(
+        ctx,
+        args,
+        Options::parse(args.cursor(2), false, ctx.limits.cluster)?,
+    )
 }
 
 fn run(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut options: Options<'_>) -> CmdResult {

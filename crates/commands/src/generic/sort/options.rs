@@ -34,7 +34,7 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// Reads all words behind the key; of what is given twice, the last one holds.
-    pub(super) fn parse(mut rest: Cursor<'a>, may_store: bool) -> Result<Self, CmdError> {
+    pub(super) fn parse(mut rest: Cursor<'a>, may_store: bool, cluster: bool) -> Result<Self, CmdError> {
         let mut o = Self {
             by: By::Element,
             get: SmallVec::new(),
@@ -59,9 +59,15 @@ impl<'a> Options<'a> {
                 o.store = Some(rest.word()?);
             } else if rest.left() >= 2 && rest.accept("BY") {
                 let pattern = Pattern::parse(rest.word()?);
+                if cluster && pattern.depends_on_element() {
+                    return Err(CmdError::msg("ERR BY option of SORT denied in Cluster mode."));
+                }
                 unsorted |= !pattern.depends_on_element();
                 o.by = By::Pattern(pattern);
             } else if rest.left() >= 2 && rest.accept("GET") {
+                if cluster {
+                    return Err(CmdError::msg("ERR GET option of SORT denied in Cluster mode."));
+                }
                 o.get.push(Pattern::parse(rest.word()?));
             } else {
                 return Err(CmdError::Syntax);
