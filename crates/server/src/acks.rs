@@ -13,6 +13,9 @@ use parking_lot::Mutex;
 use crate::blocking::{self, Waiter};
 use crate::server::Server;
 
+/// The reply to who waits for an append-only file that there is not.
+pub const NO_AOF: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+
 /// What one replica has acknowledged, as offsets of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Acked {
@@ -100,13 +103,35 @@ impl Acks {
         self.replicas.lock().remove(&id);
     }
 
+    /// Up to which offset this server's append-only file is synced; 0: there is none.
+    pub fn local_synced(&self) -> u64 {
+        self.local.load(Ordering::Acquire)
+    }
+
     /// The append-only file has been synced up to an offset.
     pub fn synced(&self, server: &Server, offset: u64) {
         self.local.fetch_max(offset, Ordering::Release);
         self.serve(server);
     }
 
+    /// There is no append-only file any more: who waits for it waits in vain.
+    pub fn no_local(&self, server: &Server) {
+        self.local.store(0, Ordering::Release);
+        let waiting = self.waiters.lock().clone();
+        for waiter in waiting.iter().filter(|w| !w.is_done()) {
+            if waiter.need.is_some_and(|need| need.local.is_some_and(|n| n > 0)) {
+                let mut reply = Reply::new(Vec::new(), waiter.proto);
+                reply.error(NO_AOF);
+                blocking::unblock(server, None, waiter, reply.as_bytes());
+            }
+        }
+        self.waiters.lock().retain(|w| !w.is_done());
+    }
+
     fn serve(&self, server: &Server) {
+        if self.waiters.lock().is_empty() {
+            return;
+        }
         let waiting = self.waiters.lock().clone();
         for waiter in waiting.iter().filter(|w| !w.is_done()) {
             let Some(need) = &waiter.need else { continue };

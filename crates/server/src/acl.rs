@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use holdfast_acl::{
-    Account, AclLog, Catalog, Context, Defaults, Denied, Incident, RuleError, SortOption, User, Users,
-    join_selectors, parse_file, print_file,
+    Account, AclLog, Catalog, Context, Declared, Defaults, Denied, Incident, RuleError, SortOption, User,
+    Users, join_selectors, parse_file, print_file,
 };
 use holdfast_resp::Frame;
 use holdfast_storage::keyspace::Locked;
@@ -74,6 +74,11 @@ impl Acl {
         };
         acl.apply_requirepass(config);
         acl
+    }
+
+    /// An account of the server itself, which may do everything whatever users there are.
+    pub fn own_account(config: &Config) -> Arc<Account> {
+        Arc::clone(Users::new(&defaults(config)).default_account())
     }
 
     /// Gives the default user the password that `requirepass` says.
@@ -333,6 +338,24 @@ pub fn check_declaration(words: &[Vec<u8>]) -> Result<(), String> {
     declared(words, &defaults).map(drop)
 }
 
+/// The user of this name with rules in the text of ACL SAVE.
+///
+/// # Errors
+/// The reason, in Redis's words.
+pub fn user_of_rules(name: &[u8], rules: &[u8], defaults: &Defaults<'_>) -> Result<User, String> {
+    let rules = rules.split(|byte| *byte == b' ').map(<[u8]>::to_vec);
+    let words: Vec<Vec<u8>> = std::iter::once(name.to_vec()).chain(rules).collect();
+    declared(&words, defaults)
+}
+
+/// A user that may do nothing, and whom nobody can be.
+pub fn nobody(config: &Config) -> User {
+    User::new(&Defaults {
+        all_channels: false,
+        ..defaults(config)
+    })
+}
+
 fn declared(words: &[Vec<u8>], defaults: &Defaults<'_>) -> Result<User, String> {
     let Some((name, rules)) = words.split_first() else {
         return Err("a user needs a name".to_owned());
@@ -394,12 +417,8 @@ pub fn load_at_start(server: &Server) -> Result<(), String> {
 /// # Errors
 /// The text of the reply without its code word; no user has changed.
 pub fn load(server: &Server, me: Option<(u64, Option<&mut Locked<'_>>)>) -> Result<bool, String> {
-    let path = server.config.aclfile().ok_or(NO_FILE)?;
-    let _reading = server.acl.file.lock();
-    let shown = path.display().to_string();
-    let text = read(&path).map_err(|error| format!("Error loading ACLs, opening file '{shown}': {error}"))?;
+    let users = read_users(server)?;
     let defaults = defaults(&server.config);
-    let users = parse_file(&shown, &text, &defaults)?;
     let replaced = server.acl.users.replace_all(users, &defaults);
     let (me, mut locked) = me.unwrap_or_default();
     let mut ends_me = false;
@@ -410,6 +429,18 @@ pub fn load(server: &Server, me: Option<(u64, Option<&mut Locked<'_>>)>) -> Resu
         ends_me |= end_listeners_of(server, account, me, locked.as_deref_mut());
     }
     Ok(ends_me)
+}
+
+/// The users of the ACL file.
+///
+/// # Errors
+/// The text of a reply without its code word.
+pub fn read_users(server: &Server) -> Result<Vec<Declared>, String> {
+    let path = server.config.aclfile().ok_or(NO_FILE)?;
+    let _reading = server.acl.file.lock();
+    let shown = path.display().to_string();
+    let text = read(&path).map_err(|error| format!("Error loading ACLs, opening file '{shown}': {error}"))?;
+    parse_file(&shown, &text, &defaults(&server.config))
 }
 
 /// Writes the ACL file: a new file takes the old one's place at once, after it reached the disk.

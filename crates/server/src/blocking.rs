@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use holdfast_commands::args::Args;
 use holdfast_commands::ctx::{TimeoutReply, Wait};
-use holdfast_commands::spec::Group;
+use holdfast_commands::spec::{Flags, Group};
 use holdfast_resp::{OwnedFrame, Proto, Reply};
 use holdfast_storage::keyspace::{Locked, ShardSet};
 use holdfast_storage::value::Kind;
@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use crate::acks::{self, Acks, Need};
 use crate::acl;
 use crate::client::{Client, flag};
+use crate::cluster::{check, react};
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, Run};
 use crate::server::Server;
@@ -75,6 +76,11 @@ impl Waiter {
             }
         });
         Some(OwnedFrame::from_args(words))
+    }
+
+    /// The first of the keys that it waits for.
+    pub fn first_key(&self) -> Option<&[u8]> {
+        self.keys.first().map(|key| &**key)
     }
 
     /// True once it has been served or cancelled.
@@ -131,6 +137,15 @@ impl Blocking {
     /// Number of keys that somebody waits for.
     pub fn keys(&self) -> usize {
         self.queues.lock().len()
+    }
+
+    /// Those who wait for keys.
+    pub fn for_keys(&self) -> Vec<Arc<Waiter>> {
+        let queues = self.queues.lock();
+        let mut waiters: Vec<Arc<Waiter>> = queues.values().flatten().cloned().collect();
+        waiters.sort_by_key(Arc::as_ptr);
+        waiters.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        waiters
     }
 
     fn first_to_last(&self, key: &Key) -> Vec<Arc<Waiter>> {
@@ -359,6 +374,13 @@ pub fn serve_ready(w: &mut Worker) {
                 server.blocking.answer(&mut locked, &waiter, refusal.as_bytes());
                 continue;
             }
+            if let Some(text) = react::elsewhere(&server, &waiter) {
+                w.count_error(text.as_bytes());
+                let mut refusal = Reply::new(Vec::new(), waiter.proto);
+                refusal.error(&text);
+                server.blocking.answer(&mut locked, &waiter, refusal.as_bytes());
+                continue;
+            }
             let caller = Caller {
                 db: waiter.db,
                 may_block: true,
@@ -373,6 +395,10 @@ pub fn serve_ready(w: &mut Worker) {
             w.meter.skip();
             let wait = execute::run_locked(w, &caller, waiter.entry, handler, Args::new(frame), &mut locked);
             w.meter.resumed = false;
+            if wait.is_none() && w.router.is_some() {
+                let begin = Reply::new(Vec::new(), waiter.proto).mark();
+                check::withdraw_if_late(w, begin, waiter.entry.is(Flags::WRITE));
+            }
             w.client = pusher;
             let inner = std::mem::replace(&mut w.reply, outer);
             w.tracker = tracker;

@@ -59,11 +59,23 @@ pub mod flag {
     pub const TRACKING_CACHING: u32 = 1 << 14;
     /// How keys are tracked.
     pub const TRACKING_MODES: u32 = TRACKING_BCAST | TRACKING_OPTIN | TRACKING_OPTOUT | TRACKING_NOLOOP;
+    /// Speaks TLS.
+    pub const TLS: u32 = 1 << 16;
+    /// Listens to channels of shards that have gone to another node.
+    pub const LEAVES_SHARDS: u32 = 1 << 17;
+    /// `r`: READONLY in a cluster.
+    pub const READONLY: u32 = 1 << 18;
     /// `O`: watches all commands.
     pub const MONITOR: u32 = 1 << 20;
+    /// `S`: a replica of this server.
+    pub const REPLICA: u32 = 1 << 21;
+    /// `M`: the primary of this server.
+    pub const PRIMARY: u32 = 1 << 22;
     /// Every flag with its letter, in the order of CLIENT LIST.
     pub const LETTERS: &[(u32, char)] = &[
         (MONITOR, 'O'),
+        (REPLICA, 'S'),
+        (PRIMARY, 'M'),
         (PUBSUB, 'P'),
         (MULTI, 'x'),
         (BLOCKED, 'b'),
@@ -73,6 +85,7 @@ pub mod flag {
         (DIRTY_CAS, 'd'),
         (CLOSE_AFTER_REPLY, 'c'),
         (UNIX, 'U'),
+        (READONLY, 'r'),
         (NO_EVICT, 'e'),
         (NO_TOUCH, 'T'),
         (IMPORT_SOURCE, 'I'),
@@ -295,7 +308,11 @@ impl Client {
 
     /// Class for output limits.
     pub fn class(&self) -> ClientClass {
-        if self.has_flag(flag::PUBSUB) {
+        if self.has_flag(flag::REPLICA) {
+            ClientClass::Replica
+        } else if self.has_flag(flag::PRIMARY) {
+            ClientClass::Master
+        } else if self.has_flag(flag::PUBSUB) {
             ClientClass::Pubsub
         } else {
             ClientClass::Normal
@@ -419,10 +436,27 @@ impl Client {
 pub struct Clients {
     next_id: AtomicU64,
     by_id: RwLock<BTreeMap<u64, Arc<Client>>>,
+    /// Connections, and those that are still about to begin (TLS).
     count: AtomicUsize,
 }
 
+/// A connection that is about to begin counts until this is dropped.
+#[derive(Debug)]
+pub struct Handshake<'a>(&'a AtomicUsize);
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Clients {
+    /// Counts a connection that is about to begin.
+    pub fn handshake(&self) -> Handshake<'_> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Handshake(&self.count)
+    }
+
     /// A number for a new connection.
     pub fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use holdfast_storage::evict::Policy;
 
+use crate::aof::rewrite;
 use crate::client::{ClientClass, flag};
+use crate::cluster::{form, react, wide};
 use crate::config::Param;
 use crate::execute;
+use crate::images;
 use crate::memory;
 use crate::observe::latency::Event;
+use crate::replication;
 use crate::saving;
 use crate::server::Server;
 use crate::stats::Counters;
@@ -25,9 +29,18 @@ const JOBS: &[(&str, u32, Job)] = &[
     ("evict", 1, evict),
     ("clients", 0, clients),
     ("save", 0, |_, w| saving::cron(&w.server)),
+    ("snapshot-images", 1, |_, w| images::cron(&w.server)),
+    ("replicas", 1, |_, w| {
+        replication::primary::cron::run(&w.server, w.now_ms)
+    }),
+    ("append-only-file", 1, |_, w| rewrite::cron(&w.server)),
     ("client-memory", 1, client_memory),
     ("rates", 1, rates),
     ("tracking", 1, tracking),
+    ("cluster", 1, |_, w| react::cron(w)),
+    ("cluster-announce", 0, |_, w| react::announce(w)),
+    ("cluster-form", 0, |_, w| form::form(w)),
+    ("cluster-wide", 0, |_, w| wide::announce(w)),
 ];
 
 /// State of the jobs between their runs.
@@ -38,6 +51,7 @@ struct Cron {
     /// The same for expired fields of hashes.
     fields_shard: usize,
     last_rates: Option<(std::time::Instant, Counters)>,
+    last_repl_out: u64,
 }
 
 /// What INFO shows as `instantaneous_*`: means over the last samples.
@@ -49,6 +63,8 @@ pub struct Rates {
     pub net_in: f64,
     /// Bytes sent in a second.
     pub net_out: f64,
+    /// Bytes sent to replicas in a second.
+    pub repl_out: f64,
     /// Batches of commands in a second.
     pub cycles: f64,
     /// Time of such a batch, in us.
@@ -98,8 +114,15 @@ pub fn run(server: &Arc<Server>, row: usize) {
 }
 
 fn active_expire(cron: &mut Cron, w: &mut Worker) {
-    if w.import_mode || !w.server.active_expire.load(Ordering::Relaxed) || w.server.is_paused_at(w.now_ms) {
+    if w.import_mode
+        || !w.server.active_expire.load(Ordering::Relaxed)
+        || w.server.replication.is_replica()
+        || w.server.is_paused_at(w.now_ms)
+    {
         return;
+    }
+    if w.server.throttle.stops() {
+        return; // what goes away leaves as much behind as what is written
     }
     let began = std::time::Instant::now();
     let cycle = w.server.observe.begin_event(&w.server.config);
@@ -160,7 +183,9 @@ fn remove_expired(cron: &mut Cron, w: &mut Worker, began: std::time::Instant) ->
 fn expire_fields(cron: &mut Cron, w: &mut Worker) {
     const BATCH: usize = 64;
     let server = Arc::clone(&w.server);
-    let stands_still = !server.active_expire.load(Ordering::Relaxed) || server.is_paused_at(w.now_ms);
+    let stands_still = !server.active_expire.load(Ordering::Relaxed)
+        || server.replication.is_replica()
+        || server.is_paused_at(w.now_ms);
     if stands_still || !server.keyspace.has_timed_hashes() {
         return;
     }
@@ -227,7 +252,8 @@ fn clients(_: &mut Cron, w: &mut Worker) {
             tracing::debug!(client = client.id, "closing an idle client");
             client.kill();
         }
-        if server.over_soft_limit(&client, w.now_ms) {
+        // A replica's limits have a job of their own.
+        if client.class() != ClientClass::Replica && server.over_soft_limit(&client, w.now_ms) {
             tracing::warn!(
                 client = client.id,
                 addr = client.addr,
@@ -270,6 +296,9 @@ fn rates(cron: &mut Cron, w: &mut Worker) {
         r.ops = blend(r.ops, rate(total.commands, last.commands));
         r.net_in = blend(r.net_in, rate(total.net_in, last.net_in));
         r.net_out = blend(r.net_out, rate(total.net_out, last.net_out));
+        let sent = w.server.replication.primary.counts.sent.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut cron.last_repl_out, sent);
+        r.repl_out = blend(r.repl_out, rate(sent, before));
         let cycles = total.cycles.saturating_sub(last.cycles);
         let cycle_nanos = total.cycle_nanos.saturating_sub(last.cycle_nanos);
         r.cycles = blend(r.cycles, cycles as f64 / seconds);

@@ -18,7 +18,8 @@ use crate::config::Param;
 use crate::observe::latency::Event;
 use crate::observe::{self, Ended};
 use crate::registry::{Entry, KeyPlan};
-use crate::worker::{Transaction, Worker};
+use crate::server::READONLY;
+use crate::worker::{Source, Transaction, Worker};
 
 /// On whose behalf a data command runs.
 #[derive(Clone, Copy, Debug)]
@@ -73,15 +74,32 @@ pub fn run_locked(
     let began = observe::begin(w);
     let mark = w.reply.mark();
     w.propagation.clear();
+    // The role changes while every shard is locked: what was checked before may not hold any more, this does.
+    let on_replica = w.source == Source::Clients && w.server.replication.is_replica();
+    if on_replica && entry.is(Flags::WRITE) && w.server.is_read_only() {
+        w.reply.error(READONLY);
+        w.count_error(READONLY.as_bytes());
+        let ended = Ended {
+            entry,
+            args,
+            db: caller.db,
+            failed: true,
+        };
+        observe::end(w, began, &ended);
+        return None;
+    }
     w.note_trackers();
     let mut data = Data::new(locked, caller.db, w.now_ms, &mut w.effects, &mut w.rng);
     data.access = w.access;
     data.access.no_touch = caller.no_touch;
     // The data stands still while clients are paused. A command that writes needs the place of what it replaces.
-    if !entry.is(Flags::WRITE) && w.server.is_paused_at(w.now_ms) {
+    // On a replica it is the primary that says when a key goes.
+    if !entry.is(Flags::WRITE) && (on_replica || w.server.is_paused_at(w.now_ms)) {
         data.on_expired = OnExpired::Hide;
     }
-    if w.import_mode {
+    if w.source != Source::Clients || w.imports_slots {
+        data.on_expired = OnExpired::Ignore;
+    } else if w.import_mode {
         data.on_expired = match (w.import_source, entry.is(Flags::WRITE)) {
             (true, _) => OnExpired::Ignore,
             (false, true) => OnExpired::Remove,
@@ -158,6 +176,12 @@ pub fn remember_keys<'k>(w: &Worker, keys: impl Iterator<Item = &'k [u8]>) {
 /// Writes what the command did to the replication log, while its shards are still locked, so that the log's order
 /// agrees with every key's order.
 fn propagate(w: &mut Worker, db: u32, args: Args<'_>, is_write: bool) {
+    if w.source != Source::Clients {
+        w.counters.dirty += std::mem::take(&mut w.effects.dirty);
+        w.effects.removals.clear();
+        w.effects.field_removals.clear();
+        return;
+    }
     log_removals(w);
     if w.effects.dirty > 0 {
         w.counters.dirty += std::mem::take(&mut w.effects.dirty);
@@ -235,12 +259,17 @@ pub fn delete_keys(w: &mut Worker, db: u32, keys: &[&[u8]], locked: &mut Locked<
 
 /// Logs what is in `log_buf`: `count` commands of one database.
 fn append(w: &mut Worker, db: u32, count: usize) {
+    // A replica's log is its primary's: what clients change here, if they may, stays here.
+    if w.source != Source::Clients || w.server.replication.is_replica() {
+        return;
+    }
     match &mut w.transaction {
         None => {
             w.written_to = w.server.log.append(Record {
                 db,
                 commands: &w.log_buf,
             });
+            w.logged = true;
         }
         Some(transaction) => {
             transaction.count += count;
@@ -257,6 +286,9 @@ pub fn end_transaction(w: &mut Worker) {
     let Some((first_db, _)) = commands.first() else {
         return;
     };
+    if w.server.replication.is_replica() {
+        return; // it has become one in this very transaction
+    }
     let mut db = *first_db;
     w.log_buf.clear();
     if count > 1 {
@@ -273,11 +305,15 @@ pub fn end_transaction(w: &mut Worker) {
         encode_command(&mut w.log_buf, &[b"EXEC"]);
     }
     w.written_to = w.server.log.append_block(*first_db, db, &w.log_buf);
+    w.logged = true;
 }
 
 /// What is left to do once the locks are released: statistics, events, garbage. Blocked clients are served by
 /// [`crate::blocking::serve_ready`], which the caller runs if [`holdfast_storage::effects::Effects::ready`] is not empty.
 pub fn after_unlock(w: &mut Worker) {
+    if w.logged && !w.in_batch() {
+        w.notify_log();
+    }
     w.counters.hits += std::mem::take(&mut w.effects.hits);
     w.counters.misses += std::mem::take(&mut w.effects.misses);
     if !w.effects.touched.is_empty() || w.effects.flushed {
@@ -297,6 +333,11 @@ pub fn after_unlock(w: &mut Worker) {
 
 #[cold]
 fn tell_trackers(w: &mut Worker) {
+    if w.effects.flushed
+        && let Some(cluster) = w.server.cluster.get()
+    {
+        cluster.migrations.note_flush();
+    }
     if w.effects.touched.is_empty() && !w.effects.flushed {
         return;
     }
@@ -312,6 +353,9 @@ fn tell_trackers(w: &mut Worker) {
 
 /// Evicts one key. False: it was gone, or the policy lets it stay. No lock may be held.
 pub fn evict(w: &mut Worker, db: u32, key: &[u8]) -> bool {
+    if w.server.keyspace.hidden.has(key) {
+        return false;
+    }
     let volatile_only = w.policy.volatile_only();
     // What goes to the reclaiming thread is still in use when the next key is chosen, and too many would be evicted.
     let free_now = !w.server.config.flag(Param::LazyfreeLazyEviction);
@@ -320,7 +364,11 @@ pub fn evict(w: &mut Worker, db: u32, key: &[u8]) -> bool {
 
 /// Removes one key if its time is over, unless clients are paused. No lock may be held.
 pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
-    if w.import_mode || w.server.is_paused_at(w.now_ms) {
+    if w.import_mode
+        || w.server.replication.is_replica()
+        || w.server.is_paused_at(w.now_ms)
+        || w.server.keyspace.hidden.has(key)
+    {
         return;
     }
     let began = w.server.observe.begin_event(&w.server.config);
@@ -335,7 +383,9 @@ pub fn expire(w: &mut Worker, db: u32, key: &[u8]) {
 /// held.
 pub fn expire_fields(w: &mut Worker, db: u32, key: &[u8]) -> bool {
     !w.import_mode
+        && !w.server.replication.is_replica()
         && !w.server.is_paused_at(w.now_ms)
+        && !w.server.keyspace.hidden.has(key)
         && remove_one(w, db, key, false, |data, key| data.expire_fields_if_due(key))
 }
 

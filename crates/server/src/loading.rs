@@ -1,25 +1,29 @@
-//! Loading an RDB file into the keyspace: at the start, and for DEBUG RELOAD.
+//! Loading an RDB: the server's file at the start and for DEBUG RELOAD, and any stream into any keyspace
+//! ([`load_stream`]).
 
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use holdfast_persistence::rdb::{self, OpenError};
-use holdfast_rdb::file::{FileError, Item, Record};
-use holdfast_storage::access;
-use holdfast_storage::data::{Data, OnExpired};
+use holdfast_persistence::rdb::OpenError;
+use holdfast_rdb::file::FileError;
 use holdfast_storage::keyspace::Locked;
+use parking_lot::Mutex;
 
 use crate::commands::scripting::function::read_library;
-use crate::config::Param;
-use crate::memory;
 use crate::saving;
 use crate::server::Server;
 use crate::worker::Worker;
 
-/// Keys after which the figures of memory are published.
-const PUBLISH_EVERY: u64 = 1024;
+mod insert;
+mod progress;
+mod queue;
+mod stream;
 
-/// Why a file was not loaded. What had been read before is in the keyspace.
+pub use progress::LoadProgress;
+pub(crate) use progress::{Brake, Teller};
+pub use stream::{LoadOptions, Loaded, load_locked, load_stream};
+
+/// Why an RDB was not loaded. What had been read before is in the keyspace.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// See there.
@@ -31,184 +35,170 @@ pub enum LoadError {
     /// A key of a database that this server does not have.
     #[error("the file has a database {0}, and `databases` is {1}")]
     Database(u32, u32),
-    /// A key that is there twice.
-    #[error("the file has the key '{0}' twice")]
-    Twice(String),
+    /// A key that is there twice, and where.
+    #[error("the file has the key '{0}' twice, at byte {1}")]
+    Twice(String, u64),
     /// A library of functions that cannot be loaded, or is there already.
     #[error("a library of functions: {0}")]
     Library(String),
+    /// It was told to stop.
+    #[error("the load was cancelled")]
+    Cancelled,
+}
+
+impl From<std::io::Error> for LoadError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Open(OpenError::Io(error))
+    }
+}
+
+impl From<insert::Failure> for LoadError {
+    fn from(failure: insert::Failure) -> Self {
+        failure.error
+    }
 }
 
 /// What is done with keys that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// There can be none.
+    /// There can be none: a file that has a key twice is refused.
     Refuse,
     /// They are replaced.
     Replace,
 }
 
-/// What was loaded.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Loaded {
-    /// Keys taken.
-    pub keys: u64,
-    /// Keys left out because their time was over.
-    pub expired: u64,
-    /// Keys left out because their collections had no elements.
-    pub empty: u64,
+/// The load that is going on, and what the last one took.
+#[derive(Debug, Default)]
+pub struct Loading {
+    current: Mutex<Option<Arc<LoadProgress>>>,
+    /// Keys taken by the last load.
+    pub keys: AtomicU64,
+    /// Keys that it left out because their time was over.
+    pub expired: AtomicU64,
+    key_delay: Arc<AtomicI64>,
 }
 
-/// Loads the server's file. `locked`: all shards, if the caller holds them; else each key's shard is locked for it. None:
+impl Loading {
+    /// The load that is going on.
+    pub fn current(&self) -> Option<Arc<LoadProgress>> {
+        self.current.lock().clone()
+    }
+
+    /// A load begins: INFO shows it until what is returned is dropped.
+    pub fn show(&self, mut progress: LoadProgress) -> Shown<'_> {
+        progress.key_delay = Arc::clone(&self.key_delay);
+        let progress = Arc::new(progress);
+        *self.current.lock() = Some(Arc::clone(&progress));
+        Shown {
+            loading: self,
+            progress,
+        }
+    }
+
+    /// `key-load-delay`: slows the load that is going on down, and those to come. Microseconds for each key; negative: one for
+    /// so many keys.
+    pub fn set_key_delay(&self, delay: i64) {
+        self.key_delay.store(delay, Ordering::Relaxed);
+    }
+
+    /// Has the load that is going on stop.
+    pub fn cancel(&self) {
+        if let Some(progress) = self.current() {
+            progress.cancel();
+        }
+    }
+
+    /// A load is through.
+    pub fn note(&self, loaded: &Loaded) {
+        self.keys.store(loaded.keys, Ordering::Relaxed);
+        self.expired.store(loaded.expired, Ordering::Relaxed);
+    }
+}
+
+/// A load that INFO shows.
+#[derive(Debug)]
+pub struct Shown<'l> {
+    loading: &'l Loading,
+    /// How far it is.
+    pub progress: Arc<LoadProgress>,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        let mut current = self.loading.current.lock();
+        if current
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, &self.progress))
+        {
+            *current = None;
+        }
+    }
+}
+
+/// Loads the server's file. `locked`: all shards, if the caller holds them, and its worker; else several threads work. None:
 /// there is no file.
 ///
 /// # Errors
 /// It is no whole RDB file, or has something that this server cannot hold.
 pub fn load(
     server: &Server,
-    w: &mut Worker,
-    mut locked: Option<&mut Locked<'_>>,
+    locked: Option<(&mut Locked<'_>, &mut Worker)>,
     existing: Existing,
 ) -> Result<Option<Loaded>, LoadError> {
-    let began = Instant::now();
     let path = saving::path(server);
-    let check = server.config.flag(Param::Rdbchecksum) && !server.skip_checksum.load(Ordering::Relaxed);
-    let Some(mut file) = rdb::open(&*server.saving.fs, &path, &w.limits.rdb(), check)? else {
-        return Ok(None);
+    let fs = &*server.saving.fs;
+    let file = match fs.open_whole(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    tracing::info!(file = %path.display(), version = file.version(), "Loading DB in memory");
-    let mut loaded = Loaded::default();
-    // Nobody is told of each key that comes back.
-    let mask = std::mem::replace(&mut w.effects.event_mask, 0);
-    let result = loop {
-        match file.next_item() {
-            Ok(None) => break Ok(()),
-            Ok(Some(item)) => {
-                if let Err(error) = take(server, w, &mut locked, existing, item, &mut loaded) {
-                    break Err(error);
-                }
-            }
-            Err(error) => break Err(error.into()),
-        }
-        if loaded.keys.is_multiple_of(PUBLISH_EVERY) {
-            memory::publish(w.id);
-        }
+    let shown = server
+        .loading
+        .show(LoadProgress::new(server.now_ms(), fs.len(&path)?));
+    let progress = &*shown.progress;
+    tracing::info!(file = %path.display(), "Loading DB in memory");
+    let options = LoadOptions {
+        existing,
+        keep_expired: server.replication.is_replica(),
+        log: (locked.is_none() && !server.replication.is_replica()).then(|| Arc::clone(&server.log)),
+        ..LoadOptions::new(server)
     };
-    w.effects.event_mask = mask;
-    result?;
-    server.saving.loaded.store(loaded.keys, Ordering::Relaxed);
-    server
-        .saving
-        .load_expired
-        .store(loaded.expired, Ordering::Relaxed);
+    let loaded = match locked {
+        None => load_stream(file, &server.keyspace, &options, progress)?,
+        Some((locked, w)) => load_locked(file, locked, &mut w.effects, &options, progress)?,
+    };
+    install_libraries(server, &loaded.functions, existing)?;
+    server.loading.note(&loaded);
     tracing::info!(
         "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
         loaded.keys,
         loaded.expired,
         loaded.empty
     );
-    tracing::info!(
-        "DB loaded from disk: {:.3} seconds",
-        began.elapsed().as_secs_f64()
-    );
+    tracing::info!("DB loaded from disk: {:.3} seconds", progress.seconds());
     Ok(Some(loaded))
 }
 
-fn take(
+/// Adds the libraries of functions of an RDB to the server's.
+///
+/// # Errors
+/// One of them cannot be loaded, or is there already; those before it are there.
+pub fn install_libraries(
     server: &Server,
-    w: &mut Worker,
-    locked: &mut Option<&mut Locked<'_>>,
+    libraries: &[Vec<u8>],
     existing: Existing,
-    item: Item,
-    loaded: &mut Loaded,
 ) -> Result<(), LoadError> {
-    let record = match item {
-        Item::Aux(name, value) => {
-            note(&name, &value);
-            return Ok(());
-        }
-        Item::Resize { .. } => return Ok(()),
-        Item::Function(code) => return add_library(server, &code, existing),
-        Item::Record(record) => record,
-    };
-    let databases = server.keyspace.databases();
-    if record.db >= databases {
-        return Err(LoadError::Database(record.db, databases));
+    for code in libraries {
+        let library = read_library(server, code).map_err(|e| LoadError::Library(e.0))?;
+        let mut change = server.scripts.libraries.change();
+        change
+            .set
+            .add(library, existing == Existing::Replace)
+            .map_err(|e| LoadError::Library(e.to_string()))?;
+        change.commit(|| {});
     }
-    match locked {
-        Some(locked) => insert(w, locked, existing, record, loaded),
-        None => {
-            let shard = server.keyspace.shard_of(server.keyspace.hash(&record.key).slot);
-            insert(w, &mut server.keyspace.lock_one(shard), existing, record, loaded)
-        }
-    }
-}
-
-fn add_library(server: &Server, code: &[u8], existing: Existing) -> Result<(), LoadError> {
-    let library = read_library(server, code).map_err(|e| LoadError::Library(e.0))?;
-    let mut change = server.scripts.libraries.change();
-    change
-        .set
-        .add(library, existing == Existing::Replace)
-        .map_err(|e| LoadError::Library(e.to_string()))?;
-    change.commit(|| {});
     Ok(())
 }
 
-fn insert(
-    w: &mut Worker,
-    locked: &mut Locked<'_>,
-    existing: Existing,
-    record: Record,
-    loaded: &mut Loaded,
-) -> Result<(), LoadError> {
-    let Some(value) = record.value else {
-        tracing::info!(key = %record.key.escape_ascii(), "skipping an empty key");
-        loaded.empty += 1;
-        return Ok(());
-    };
-    let now_ms = w.now_ms;
-    if record.expire_at_ms.is_some_and(|at| at < now_ms) {
-        loaded.expired += 1;
-        return Ok(());
-    }
-    let lfu = w.access.lfu;
-    let mut data = Data::new(locked, record.db, now_ms, &mut w.effects, &mut w.rng);
-    data.access = w.access;
-    data.on_expired = OnExpired::Ignore;
-    if existing == Existing::Refuse && data.exists(&record.key) {
-        return Err(LoadError::Twice(record.key.escape_ascii().to_string()));
-    }
-    data.put(record.db, &record.key, value, record.expire_at_ms);
-    let clock = if lfu {
-        record.freq.map(|freq| access::lfu_clock(now_ms, freq))
-    } else {
-        record.idle_s.map(|idle| access::lru_clock_idle(now_ms, idle))
-    };
-    if let Some(clock) = clock {
-        data.set_access(&record.key, clock);
-    }
-    loaded.keys += 1;
-    Ok(())
-}
-
-/// Says what a file's notes say about its origin.
-fn note(name: &[u8], value: &[u8]) {
-    let text = String::from_utf8_lossy(value);
-    match name {
-        b"redis-ver" => tracing::info!("Loading RDB produced by version {text}"),
-        b"valkey-ver" => tracing::info!("Loading RDB produced by Valkey version {text}"),
-        b"ctime" => {
-            let now = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |d| d.as_secs() as i64);
-            let age = now - text.parse::<i64>().unwrap_or(now);
-            tracing::info!("RDB age {} seconds", age.max(0));
-        }
-        b"used-mem" => {
-            let bytes = text.parse::<u64>().unwrap_or(0);
-            tracing::info!("RDB memory usage when created {:.2} Mb", bytes as f64 / 1048576.0);
-        }
-        _ => {}
-    }
-}
+#[cfg(test)]
+mod tests;

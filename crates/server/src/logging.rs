@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -17,6 +17,14 @@ use crate::config::LogLevel;
 
 /// The level now in force; CONFIG SET loglevel changes it while the server runs.
 static LEVEL: AtomicU8 = AtomicU8::new(2);
+
+/// Lines carry `S` in place of `M` while the server is a replica.
+static REPLICA: AtomicBool = AtomicBool::new(false);
+
+/// The role that lines show.
+pub fn show_role(is_replica: bool) {
+    REPLICA.store(is_replica, Ordering::Relaxed);
+}
 
 /// Sets the level: `debug` shows all, `verbose` and `notice` hide details, `warning` only what an operator must see.
 pub fn set_level(level: LogLevel) {
@@ -86,7 +94,9 @@ struct Lines {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        number(metadata.level()) <= LEVEL.load(Ordering::Relaxed)
+        // What libraries say below a warning (frames of the cluster's bus) is for their authors.
+        let ours = metadata.target().starts_with("holdfast") || number(metadata.level()) == 1;
+        ours && number(metadata.level()) <= LEVEL.load(Ordering::Relaxed)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -99,8 +109,9 @@ impl<S: Subscriber> Layer<S> for Lines {
             Level::TRACE => '.',
         };
         let line = format!(
-            "{}:M {} {mark} {}{}\n",
+            "{}:{} {} {mark} {}{}\n",
             std::process::id(),
+            if REPLICA.load(Ordering::Relaxed) { 'S' } else { 'M' },
             timestamp(),
             text.message,
             text.fields

@@ -1,4 +1,4 @@
-//! The binary `holdfast`.
+//! The binary `holdfast`: the server, or one of the tools that need none.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,11 @@ use holdfast_server::startup;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = holdfast_tools::run(&args) {
+        return code;
+    }
+    let args: Vec<_> = args.into_iter().skip(1).collect();
     let invocation = match config::parse_command_line(&args, &mut std::io::stdin()) {
         Ok(invocation) => invocation,
         Err(error) => {

@@ -2,7 +2,8 @@
 //! and freed (jemalloc counts that per thread), and the sum of all is `used_memory`.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, stats_print, thread};
@@ -26,6 +27,13 @@ thread_local! {
 
 /// Publishes this thread's figures as row `row` (modulo the number of rows; a row belongs to one thread).
 pub fn publish(row: usize) {
+    if let Some(bytes) = mine() {
+        USED[row % ROWS].0.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What this thread has allocated and not freed, or freed and not allocated.
+fn mine() -> Option<i64> {
     MINE.with_borrow_mut(|mine| {
         if mine.is_none() {
             let read = || -> Result<Mine, tikv_jemalloc_ctl::Error> {
@@ -36,12 +44,9 @@ pub fn publish(row: usize) {
             };
             *mine = read().ok();
         }
-        if let Some(m) = mine {
-            USED[row % ROWS]
-                .0
-                .store(m.allocated.get() as i64 - m.freed.get() as i64, Ordering::Relaxed);
-        }
-    });
+        mine.as_ref()
+            .map(|m| m.allocated.get() as i64 - m.freed.get() as i64)
+    })
 }
 
 /// What threads that have ended have allocated and not freed, or freed and not allocated.
@@ -51,6 +56,65 @@ static RETIRED: AtomicI64 = AtomicI64::new(0);
 pub fn retire(row: usize) {
     publish(row);
     RETIRED.fetch_add(USED[row % ROWS].0.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Rows that threads may have which come and go: the last ones.
+const GUESTS: usize = 32;
+/// Which of them are taken, a bit each.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// The figures of a thread that comes and goes. Belongs to the thread that made it.
+#[derive(Debug)]
+pub struct Guest {
+    /// None: all rows are taken, and the figures are published when it is dropped.
+    row: Option<usize>,
+    /// Not to be sent: the figures are those of a thread.
+    _of_thread: PhantomData<*const ()>,
+}
+
+impl Guest {
+    /// Takes a row.
+    pub fn new() -> Self {
+        let taken = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |taken| {
+            (taken != u32::MAX).then(|| taken | 1 << taken.trailing_ones())
+        });
+        let row = taken
+            .ok()
+            .map(|taken| ROWS - GUESTS + taken.trailing_ones() as usize);
+        Self {
+            row,
+            _of_thread: PhantomData,
+        }
+    }
+
+    /// Publishes the figures.
+    pub fn publish(&self) {
+        if let Some(row) = self.row {
+            publish(row);
+        }
+    }
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        match self.row {
+            Some(row) => {
+                retire(row);
+                TAKEN.fetch_and(!(1 << (row + GUESTS - ROWS)), Ordering::AcqRel);
+            }
+            None => {
+                if let Some(mine) = mine() {
+                    RETIRED.fetch_add(mine, Ordering::Relaxed);
+                }
+            }
+        }
+    }
 }
 
 /// Bytes allocated by all threads that publish.

@@ -208,6 +208,17 @@ impl PubSub {
         self.sharded.listeners(channel)
     }
 
+    /// Who listens to any of these channels of shards.
+    pub fn shard_subscribers(&self, channels: &[Box<[u8]>]) -> Vec<Arc<Client>> {
+        let mut clients: Listeners = HashMap::new();
+        for channel in channels {
+            let part = self.sharded.part(channel);
+            let listeners = part.get(channel).into_iter().flatten();
+            clients.extend(listeners.map(|(id, client)| (*id, Arc::clone(client))));
+        }
+        clients.into_values().collect()
+    }
+
     /// Number of channels with listeners.
     pub fn channel_count(&self) -> usize {
         self.channels.count()

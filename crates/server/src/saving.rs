@@ -1,40 +1,38 @@
 //! RDB files of this server: when they are written, and what is known of the last ones.
 //!
-//! A save is a cut, a walk and a file ([`holdfast_persistence::rdb`]); it runs on a thread of its own while everybody
-//! works on. One runs at a time.
+//! A save is a cut, a walk and a file ([`crate::snapshots`], [`holdfast_persistence::rdb`]); it runs on a thread of its own
+//! while everybody works on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use holdfast_persistence::encryption::EncryptedFs;
 use holdfast_persistence::fs::Fs;
-use holdfast_persistence::rdb::{self, SaveError, Watcher};
-use holdfast_rdb::file::{Clocks, FileWriter};
-use holdfast_storage::evict::Policy;
-use holdfast_storage::keyspace::{Locked, ShardSet};
-use holdfast_storage::snapshot::Walker;
-use parking_lot::Mutex;
+use holdfast_persistence::rdb::{self, SaveError};
+use holdfast_storage::keyspace::Locked;
 
+use crate::aof::State;
 use crate::config::Param;
 use crate::memory;
-use crate::server::{REDIS_VERSION, SAVER_ROW, Server, VERSION};
+use crate::server::{SAVER_ROW, Server};
+use crate::snapshots::{self, Claim, Notes, Progress, Purpose};
 
 /// After a save that failed, the next one by a save point comes no sooner.
 const RETRY_S: i64 = 5;
 
+/// Why BGSAVE cannot begin at once.
+pub const ANOTHER: &str = "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order \
+                           to schedule a BGSAVE whenever possible.";
+
 /// What is known of saves.
 #[derive(Debug)]
 pub struct Saving {
-    /// Where files are.
+    /// Where files are: [`Saving::encryption`].
     pub fs: Arc<dyn Fs>,
-    /// A save runs.
-    running: AtomicBool,
-    /// It runs behind the clients' backs (BGSAVE), since when.
-    background: Mutex<Option<Instant>>,
-    /// Keys of the running save: done, and at the cut.
-    keys_done: AtomicU64,
-    keys_total: AtomicU64,
+    /// What encrypts them, if there are keys.
+    pub encryption: Arc<EncryptedFs>,
     /// BGSAVE SCHEDULE waits for its turn.
     pub scheduled: AtomicBool,
     /// Unix seconds of the last good save, or of the start.
@@ -47,39 +45,29 @@ pub struct Saving {
     last_took_s: AtomicI64,
     /// Number of good saves.
     saves: AtomicU64,
-    /// Told to stop: the server ends without waiting for it.
-    cancelled: AtomicBool,
     /// The server ends, and what is not saved yet is to be saved when everybody has stopped.
     save_at_end: AtomicBool,
-    /// Keys of the file that was loaded last: taken, and left out because their time was over.
-    pub loaded: AtomicU64,
-    /// See there.
-    pub load_expired: AtomicU64,
 }
 
 impl Saving {
     /// Nothing has been saved yet; the start counts as a save, as in Redis.
     pub fn new(now_ms: i64) -> Self {
+        #[cfg(not(test))]
+        let files = holdfast_persistence::fs::RealFs;
+        // Unit tests run in the folder of the sources.
+        #[cfg(test)]
+        let files = holdfast_persistence::fs::MemoryFs::new();
+        let encryption = Arc::new(EncryptedFs::new(Arc::new(files), None));
         Self {
-            #[cfg(not(test))]
-            fs: Arc::new(holdfast_persistence::fs::RealFs),
-            // Unit tests run in the folder of the sources.
-            #[cfg(test)]
-            fs: Arc::new(holdfast_persistence::fs::MemoryFs::new()),
-            running: AtomicBool::new(false),
-            background: Mutex::new(None),
-            keys_done: AtomicU64::new(0),
-            keys_total: AtomicU64::new(0),
+            fs: encryption.clone(),
+            encryption,
             scheduled: AtomicBool::new(false),
             last_save_s: AtomicI64::new(now_ms / 1000),
             last_try_s: AtomicI64::new(0),
             last_failed: AtomicBool::new(false),
             last_took_s: AtomicI64::new(-1),
             saves: AtomicU64::new(0),
-            cancelled: AtomicBool::new(false),
             save_at_end: AtomicBool::new(false),
-            loaded: AtomicU64::new(0),
-            load_expired: AtomicU64::new(0),
         }
     }
 
@@ -102,65 +90,17 @@ impl Saving {
     pub fn saves(&self) -> u64 {
         self.saves.load(Ordering::Relaxed)
     }
-
-    /// How long a background save has been running.
-    pub fn background_for(&self) -> Option<Duration> {
-        self.background.lock().map(|since| since.elapsed())
-    }
-
-    /// Keys of the running save: done and in all; zeros if none runs.
-    pub fn keys(&self) -> (u64, u64) {
-        if !self.running.load(Ordering::Relaxed) {
-            return (0, 0);
-        }
-        (
-            self.keys_done.load(Ordering::Relaxed),
-            self.keys_total.load(Ordering::Relaxed),
-        )
-    }
-
-    /// The right to save; None while a save runs.
-    pub fn claim(self: &Arc<Self>) -> Option<Claim> {
-        if self.running.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        self.keys_done.store(0, Ordering::Relaxed);
-        self.keys_total.store(0, Ordering::Relaxed);
-        Some(Claim(Arc::clone(self)))
-    }
-
-    /// Has the running save stop.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
 }
 
-/// The right to save, given back when dropped.
-#[derive(Debug)]
-pub struct Claim(Arc<Saving>);
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        *self.0.background.lock() = None;
-        self.0.running.store(false, Ordering::Release);
-    }
-}
-
-/// Follows a save.
-struct Progress<'a> {
-    server: &'a Server,
-}
-
-impl Watcher for Progress<'_> {
-    fn keys(&self, done: u64) -> bool {
-        let saving = &self.server.saving;
-        saving.keys_done.store(done, Ordering::Relaxed);
-        !saving.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn delay(&self) -> Duration {
-        key_delay(self.server)
-    }
+/// Why there is no new file.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSaved {
+    /// The disk failed, or the snapshot was lost: the text is for the log.
+    #[error("{0}")]
+    Failed(String),
+    /// It was told to stop, as the server ends.
+    #[error("the save was cancelled")]
+    Stopped,
 }
 
 /// Number of changes since the last save.
@@ -184,7 +124,6 @@ fn temporary() -> PathBuf {
 /// No thread can be started, or another snapshot is under way.
 pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), String> {
     let (cut, made) = std::sync::mpsc::sync_channel(1);
-    *server.saving.background.lock() = Some(Instant::now());
     let thread = {
         let server = Arc::clone(server);
         std::thread::Builder::new().name("bgsave".into()).spawn(move || {
@@ -198,9 +137,15 @@ pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), Str
                 .store(began.elapsed().as_secs() as i64, Ordering::Relaxed);
             match &saved {
                 Ok(()) => tracing::info!("Background saving terminated with success"),
-                Err(error) => tracing::warn!(error, "Background saving error"),
+                Err(NotSaved::Failed(error)) => tracing::warn!(error, "Background saving error"),
+                Err(NotSaved::Stopped) => tracing::warn!("Background saving was told to stop"),
             }
-            saving.last_failed.store(saved.is_err(), Ordering::Relaxed);
+            match saved {
+                Ok(()) => saving.last_failed.store(false, Ordering::Relaxed),
+                Err(NotSaved::Failed(_)) => saving.last_failed.store(true, Ordering::Relaxed),
+                // Nothing is wrong with the disk: writes are not refused for it.
+                Err(NotSaved::Stopped) => {}
+            }
             server.note_refusals();
             drop(claim);
             memory::retire(server.threads + SAVER_ROW);
@@ -211,10 +156,7 @@ pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), Str
         return Err("Can't start a thread for the save".into());
     }
     // It ends without a word if the cut was not to be had: another walk is under way.
-    made.recv().map_err(|_| {
-        "Another snapshot is under way: can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE \
-         whenever possible."
-    })?;
+    made.recv().map_err(|_| ANOTHER)?;
     tracing::info!("Background saving started");
     Ok(())
 }
@@ -222,21 +164,15 @@ pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), Str
 /// Saves the data as they are now; `cut_made` is called when later changes do not count any more. No lock may be held.
 ///
 /// # Errors
-/// The text is for the log. The old file is as it was.
-pub fn save(server: &Server, _claim: &Claim, cut_made: impl FnOnce()) -> Result<(), String> {
+/// See [`NotSaved`]. The old file is as it was.
+pub fn save(server: &Server, claim: &Claim, cut_made: impl FnOnce()) -> Result<(), NotSaved> {
     let saving = &server.saving;
     let began = Instant::now();
     saving.last_try_s.store(server.now_ms() / 1000, Ordering::Relaxed);
-    let (walker, file, dirty) = {
-        let mut locked = server.keyspace.lock(&ShardSet::All);
-        let Some(walker) = Walker::begin(&mut locked) else {
-            return Err("another snapshot is under way".into());
-        };
-        let dirty = server.totals().dirty;
-        (walker, begin_file(server, &mut locked), dirty)
-    };
+    let cut = snapshots::cut(server, claim, Notes::default()).map_err(|e| NotSaved::Failed(e.to_string()))?;
     cut_made();
-    let watcher = Progress { server };
+    let (walker, file, dirty) = (cut.walker, cut.file, cut.dirty);
+    let watcher = Progress(server);
     let saved = rdb::save(&*saving.fs, &path(server), &temporary(), walker, file, &watcher);
     match saved {
         Ok(bytes) => {
@@ -246,9 +182,10 @@ pub fn save(server: &Server, _claim: &Claim, cut_made: impl FnOnce()) -> Result<
         }
         Err(SaveError::Io(error)) => {
             tracing::warn!("Write error saving DB on disk: {error}");
-            Err(error.to_string())
+            Err(NotSaved::Failed(error.to_string()))
         }
-        Err(error) => Err(error.to_string()),
+        Err(SaveError::Cancelled) => Err(NotSaved::Stopped),
+        Err(error @ SaveError::Snapshot(_)) => Err(NotSaved::Failed(error.to_string())),
     }
 }
 
@@ -257,7 +194,8 @@ pub fn save(server: &Server, _claim: &Claim, cut_made: impl FnOnce()) -> Result<
 /// # Errors
 /// As [`save`].
 pub fn save_locked(server: &Server, locked: &mut Locked<'_>) -> Result<(), String> {
-    let file = begin_file(server, locked);
+    let libraries = server.scripts.libraries.get();
+    let file = snapshots::begin_file(server, locked, &libraries, Notes::default());
     let mut places = locked_places(locked).into_iter();
     let saved = rdb::save_all(&*server.saving.fs, &path(server), &temporary(), file, |file| {
         let Some((shard, db)) = places.next() else {
@@ -299,60 +237,10 @@ fn note_saved(server: &Server, dirty: u64) {
     server.note_refusals();
 }
 
-/// What stands before the keys.
-fn begin_file(server: &Server, locked: &mut Locked<'_>) -> FileWriter {
-    let policy = server.policy();
-    let clocks = Clocks {
-        now_ms: server.now_ms(),
-        lfu: policy.is_lfu(),
-        lfu_decay_minutes: server.config.int(Param::LfuDecayTime) as u32,
-        lru: matches!(policy, Policy::AllKeysLru | Policy::VolatileLru),
-    };
-    let config = &server.config;
-    let mut file = FileWriter::new(
-        config.flag(Param::Rdbcompression),
-        config.flag(Param::Rdbchecksum),
-        server.keyspace.has_timed_hashes(),
-        clocks,
-    );
-    file.aux("redis-ver", REDIS_VERSION.as_bytes());
-    file.aux("redis-bits", usize::BITS.to_string().as_bytes());
-    file.aux("ctime", (clocks.now_ms / 1000).to_string().as_bytes());
-    file.aux("used-mem", memory::used().to_string().as_bytes());
-    file.aux("aof-base", b"0");
-    file.aux("holdfast-ver", VERSION.as_bytes());
-    for library in server.scripts.libraries.get().iter() {
-        file.function(&library.code);
-    }
-    let mut total = 0;
-    for db in 0..locked.keyspace().databases() {
-        let (mut keys, mut expiring) = (0, 0);
-        for (_, shard) in locked.each() {
-            let table = &shard.dbs[db as usize].table;
-            keys += table.len() as u64;
-            expiring += table.volatile_len() as u64;
-        }
-        if keys > 0 {
-            file.resize(db, keys, expiring);
-        }
-        total += keys;
-    }
-    server.saving.keys_total.store(total, Ordering::Relaxed);
-    file
-}
-
-/// `rdb-key-save-delay`; spread over many keys if it is negative.
-fn key_delay(server: &Server) -> Duration {
-    match server.config.int(Param::RdbKeySaveDelay) {
-        us @ 0.. => Duration::from_micros(us as u64),
-        keys => Duration::from_nanos(1000 / keys.unsigned_abs().max(1)),
-    }
-}
-
 /// Once a second: saves that are due.
 pub fn cron(server: &Arc<Server>) {
     let saving = &server.saving;
-    if server.is_loading() || saving.running.load(Ordering::Relaxed) {
+    if server.is_loading() || server.snapshots.running().is_some() {
         return;
     }
     let scheduled = saving.scheduled.swap(false, Ordering::Relaxed);
@@ -374,7 +262,7 @@ pub fn cron(server: &Arc<Server>) {
     } else if !scheduled {
         return;
     }
-    if let Some(claim) = saving.claim() {
+    if let Some(claim) = server.snapshots.claim(Purpose::BackgroundSave) {
         let _logged = begin_in_background(server, claim);
     }
 }
@@ -384,24 +272,24 @@ pub fn cron(server: &Arc<Server>) {
 /// # Errors
 /// The save failed; the server goes on.
 pub fn save_before_end(server: &Server, save_asked: Option<bool>) -> Result<(), String> {
+    if server.aof.state() == State::Beginning {
+        // Its base is not there yet: what a restart would find is the file of before, or nothing.
+        tracing::warn!("Writing initial AOF, can't exit.");
+        return Err("the append only file has no base yet".into());
+    }
     let wanted = save_asked.unwrap_or_else(|| !server.config.save_points().is_empty());
-    server.saving.cancel();
+    server.snapshots.cancel();
     if !wanted || server.is_loading() {
         return Ok(());
     }
     server.pause(i64::MAX / 2, crate::server::PauseMode::All);
+    server.replication.set_at_end(true);
     tracing::warn!("Saving the final RDB snapshot before exiting.");
-    let claim = loop {
-        // The running one, which was told to stop, does so at its next slice.
-        match server.saving.claim() {
-            Some(claim) => break claim,
-            None => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
-    server.saving.cancelled.store(false, Ordering::Relaxed);
-    let saved = save(server, &claim, || {});
+    let claim = server.snapshots.claim_in_turn(Purpose::Save, true);
+    let saved = save(server, &claim, || {}).map_err(|e| e.to_string());
     if saved.is_err() {
         tracing::warn!("Error trying to save the DB, can't exit.");
+        server.replication.set_at_end(false);
         server.unpause();
     }
     server.saving.save_at_end.store(saved.is_ok(), Ordering::Relaxed);
@@ -413,7 +301,7 @@ pub fn save_before_end(server: &Server, save_asked: Option<bool>) -> Result<(), 
 pub fn save_the_rest(server: &Server) {
     if server.saving.save_at_end.load(Ordering::Relaxed)
         && changes(server) > 0
-        && let Some(claim) = server.saving.claim()
+        && let Some(claim) = server.snapshots.claim(Purpose::Save)
     {
         let _logged = save(server, &claim, || {});
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
+use holdfast_storage::keyspace::ShardSet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, LogLevel, Param, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
-use crate::loading::{self, Existing};
-use crate::net::listener::{self, WorkerHandle};
-use crate::server::{LOADER_ROW, REDIS_VERSION, RebindReply, SAVER_ROW, Server, VERSION};
-use crate::worker::Worker;
-use crate::{acl, cron, logging, memory, reclaim, saving};
+use crate::config::{Config, LogLevel, Param, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_NOW, SHUTDOWN_SAVE};
+use crate::ending::{self, Manner};
+use crate::net::listener::{self, Listening, WorkerHandle};
+use crate::replication::replica;
+use crate::server::{LOADER_ROW, REDIS_VERSION, RebindReply, Server, VERSION};
+use crate::{acl, aof, cluster, cron, encryption, logging, memory, reclaim, saving};
 
 /// Descriptors beside those of clients: listeners, files, runtimes.
 const RESERVED_FILES: u64 = 32;
@@ -23,11 +24,6 @@ const RESERVED_FILES: u64 = 32;
 /// # Errors
 /// It could not start: a directory, file or address is not to be had. The text is for the operator.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    if config.flag(Param::ClusterEnabled) {
-        bail!(
-            "cluster-enabled yes: this version of Holdfast has no cluster mode; start it with cluster-enabled no"
-        );
-    }
     let dir = text(&config, Param::Dir);
     std::env::set_current_dir(&dir).with_context(|| format!("Can't chdir to '{dir}'"))?;
     if config.flag(Param::Daemonize) {
@@ -44,16 +40,27 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let pidfile = pidfile(&config);
     let threads = config.int(Param::IoThreads).max(1) as usize;
     let (server, garbage) = Server::new(config, threads);
+    // Before any thread starts: what is not loaded yet must not be taken for the data. A rewrite of the append-only file
+    // would put an empty one in its place.
+    server.set_loading(true);
+    encryption::read_keys(&server)
+        .inspect_err(|error| tracing::error!("{error}"))
+        .context("FATAL: encryption-key-file")?;
     acl::load_at_start(&server).map_err(anyhow::Error::msg)?;
 
+    cluster::start(&server)
+        .inspect_err(|error| tracing::warn!("{error}"))
+        .map_err(anyhow::Error::msg)?;
+    server.tls.configure(&server.config).map_err(|error| {
+        tracing::warn!("{error}");
+        anyhow::anyhow!("Failed to configure TLS: {error}")
+    })?;
     let tcp = listener::bind_tcp(&server).inspect_err(|e| failed(&server, e))?;
     let unix = listener::bind_unix(&server).inspect_err(|e| failed(&server, e))?;
     if tcp.is_empty() && unix.is_none() {
         bail!("Configured to not listen anywhere, exiting.");
     }
-    server
-        .tcp_port
-        .store(server.config.int(Param::Port) as u64, Ordering::Relaxed);
+    note_port(&server);
     if let Some(path) = &pidfile
         && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
     {
@@ -117,8 +124,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
                         tracing::error!("Fatal error loading the DB: {error}. Exiting.");
                         return Err(io::Error::other(format!("Fatal error loading the DB: {error}")));
                     }
+                    cluster::claim::loaded(&server).await;
                     server.set_loading(false);
-                    tracing::info!("Ready to accept connections tcp");
+                    say_ready(&server.config);
                 }
                 Some(reply) = rebinds.recv() => {
                     let result = rebind_now(&server, &mut accepting, &workers).await;
@@ -128,10 +136,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         }
     })?;
     server.shutdown.cancel();
+    server.loading.cancel();
     for thread in threads {
         let _ended = thread.join();
     }
     let _ended = cron.join();
+    cluster::stop(&server);
+    aof::end(&server);
     saving::save_the_rest(&server);
     if let Some(path) = &pidfile {
         tracing::info!("Removing the pid file.");
@@ -146,23 +157,35 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn say_ready(config: &Config) {
+    let listening = [
+        (config.int(Param::Port) != 0, "tcp"),
+        (config.int(Param::TlsPort) != 0, "tls"),
+        (!config.text(Param::Unixsocket).is_empty(), "unix"),
+    ];
+    for (_, kind) in listening.iter().filter(|(is_on, _)| *is_on) {
+        tracing::info!("Ready to accept connections {kind}");
+    }
+}
+
 /// The accept tasks, and the sockets they serve, to be listened on again if a rebind fails.
 struct Accepting {
     tasks: tokio::task::JoinSet<()>,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Listening>,
 }
 
 fn spawn_acceptors(
     server: &Arc<Server>,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Listening>,
     workers: &[WorkerHandle],
 ) -> io::Result<Accepting> {
     let mut tasks = tokio::task::JoinSet::new();
-    for socket in &sockets {
+    for Listening { socket, tls } in &sockets {
         let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
         tasks.spawn(listener::accept_tcp(
             Arc::clone(server),
             listener,
+            *tls,
             workers.to_vec(),
         ));
     }
@@ -182,7 +205,7 @@ async fn rebind_now(
             let addresses: Vec<_> = accepting
                 .sockets
                 .iter()
-                .filter_map(|s| s.local_addr().ok())
+                .filter_map(|s| Some((s.socket.local_addr().ok()?, s.tls)))
                 .collect();
             accepting.tasks.shutdown().await;
             accepting.sockets.clear();
@@ -191,7 +214,10 @@ async fn rebind_now(
                 Err(e) => {
                     let old = addresses
                         .into_iter()
-                        .filter_map(|a| listener::bind_address(a, server).ok())
+                        .filter_map(|(address, tls)| {
+                            let socket = listener::bind_address(address, server).ok()?;
+                            Some(Listening { socket, tls })
+                        })
                         .collect();
                     *accepting = spawn_acceptors(server, old, workers)?;
                     return Err(e);
@@ -201,32 +227,40 @@ async fn rebind_now(
         Err(e) => return Err(e),
     };
     *accepting = spawn_acceptors(server, new, workers)?;
-    server
-        .tcp_port
-        .store(server.config.int(Param::Port) as u64, Ordering::Relaxed);
+    note_port(server);
     Ok(())
 }
 
+/// INFO's `tcp_port`: the port for TLS if there is no other.
+fn note_port(server: &Server) {
+    let (plain, tls) = (server.config.int(Param::Port), server.config.int(Param::TlsPort));
+    let port = if plain == 0 { tls } else { plain };
+    server.tcp_port.store(port as u64, Ordering::Relaxed);
+}
+
 fn same_port(server: &Server, accepting: &Accepting) -> bool {
-    let port = server.config.int(Param::Port) as u16;
+    let ports = [Param::Port, Param::TlsPort].map(|p| server.config.int(p) as u16);
     accepting
         .sockets
         .iter()
-        .any(|s| s.local_addr().is_ok_and(|a| a.port() == port))
+        .any(|s| s.socket.local_addr().is_ok_and(|a| ports.contains(&a.port())))
 }
 
 /// Begins to load the data on a thread of its own; until that is over, clients are told so.
+/// [`run`] has set the flag before any thread was there.
 fn load(server: &Arc<Server>) -> io::Result<tokio::sync::oneshot::Receiver<Result<(), String>>> {
     let (done, loaded) = tokio::sync::oneshot::channel();
-    server.set_loading(true);
+    if let Some((host, port)) = server.config.replicaof() {
+        // It follows as soon as it has loaded what it has.
+        let mut all = server.keyspace.lock(&ShardSet::All);
+        let functions = server.scripts.libraries.change();
+        replica::follow(server, &mut all, &functions, host, port);
+    }
     let server = Arc::clone(server);
     std::thread::Builder::new().name("load".into()).spawn(move || {
-        let row = server.threads + LOADER_ROW;
-        let mut w = Worker::new(Arc::clone(&server), row);
-        let result = loading::load(&server, &mut w, None, Existing::Refuse);
-        drop(w);
-        memory::retire(row);
-        let _end_came_first = done.send(result.map(drop).map_err(|e| e.to_string()));
+        let result = aof::load::at_start(&server);
+        memory::retire(server.threads + LOADER_ROW);
+        let _end_came_first = done.send(result.map_err(|e| e.to_string()));
     })?;
     Ok(loaded)
 }
@@ -237,18 +271,21 @@ async fn may_end(server: &Arc<Server>, why: End) -> bool {
         End::Asked => return true, // SHUTDOWN has saved
         End::Signal(param) => server.config.int(param),
     };
-    let asked = match (flags & SHUTDOWN_SAVE != 0, flags & SHUTDOWN_NOSAVE != 0) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        (false, false) => None,
+    let manner = Manner {
+        save: match (flags & SHUTDOWN_SAVE != 0, flags & SHUTDOWN_NOSAVE != 0) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            (false, false) => None,
+        },
+        now: flags & SHUTDOWN_NOW != 0,
+        force: flags & SHUTDOWN_FORCE != 0,
     };
-    let saver = Arc::clone(server);
-    let saved = tokio::task::spawn_blocking(move || {
-        let saved = saving::save_before_end(&saver, asked);
-        memory::retire(saver.threads + SAVER_ROW);
-        saved
-    });
-    matches!(saved.await, Ok(Ok(()))) || flags & SHUTDOWN_FORCE != 0
+    if !server.ending.begin(None) {
+        return false; // who has begun it ends it
+    }
+    let ends = Arc::clone(server);
+    let ended = tokio::task::spawn_blocking(move || ending::go(&ends, manner)).await;
+    ended.unwrap_or(manner.force)
 }
 
 /// Why the server is to end.
@@ -302,7 +339,8 @@ fn banner(config: &Config) {
     }
     let dir = std::env::current_dir().unwrap_or_default();
     tracing::info!(
-        "Running mode=standalone, port={}, threads={}, dir={}",
+        "Running mode={}, port={}, threads={}, dir={}",
+        mode(config),
         config.int(Param::Port),
         config.int(Param::IoThreads).max(1),
         dir.display()
@@ -318,6 +356,15 @@ fn banner(config: &Config) {
             "These directives mean nothing here and are ignored: {}",
             list.join(", ")
         );
+    }
+}
+
+/// `redis_mode` of INFO.
+fn mode(config: &Config) -> &'static str {
+    if config.flag(Param::ClusterEnabled) {
+        "cluster"
+    } else {
+        "standalone"
     }
 }
 
@@ -395,9 +442,16 @@ fn set_title(server: &Server) {
             "{listen-addr}",
             &format!("{host}:{}", server.config.int(Param::Port)),
         )
-        .replace("{server-mode}", "")
+        .replace(
+            "{server-mode}",
+            if server.config.flag(Param::ClusterEnabled) {
+                "[cluster]"
+            } else {
+                ""
+            },
+        )
         .replace("{port}", &server.config.int(Param::Port).to_string())
-        .replace("{tls-port}", "0")
+        .replace("{tls-port}", &server.config.int(Param::TlsPort).to_string())
         .replace("{unixsocket}", &socket)
         .replace(
             "{config-file}",

@@ -14,6 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::client::Client;
+use crate::cluster::check::Router;
 use crate::memory;
 use crate::observe::Meter;
 use crate::server::Server;
@@ -22,6 +23,18 @@ use crate::stats::Counters;
 /// Bytes that one read takes at most, and so the most input that is executed before a write.
 pub const READ_BUFFER: usize = 64 << 10;
 
+/// Where the commands of a thread come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Clients: what their commands do is logged, and what is over is removed.
+    #[default]
+    Clients,
+    /// The append-only file at the start: nobody is told, nothing is logged.
+    Replay,
+    /// The primary's stream, of which this server's log is a copy: nothing is logged from effects.
+    Mirror,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Worker {
@@ -29,6 +42,8 @@ pub struct Worker {
     pub server: Arc<Server>,
     /// Number of this thread's row of counters.
     pub id: usize,
+    /// Where the commands come from.
+    pub source: Source,
     /// Where replies are built.
     pub reply: Reply,
     /// Effects of the running command.
@@ -39,6 +54,8 @@ pub struct Worker {
     pub transaction: Option<Transaction>,
     /// Offset of the log behind what the running command wrote; 0: nothing.
     pub written_to: u64,
+    /// Something has been appended to the log, and its readers have not been told.
+    pub logged: bool,
     /// A script has asked that its writes be kept out of the log.
     pub unlogged: bool,
     /// Encoded commands on their way to the log.
@@ -67,6 +84,10 @@ pub struct Worker {
     pub import_mode: bool,
     /// The client whose command runs has called CLIENT IMPORT-SOURCE, and it counts.
     pub import_source: bool,
+    /// The command that runs comes from a migration of slots: the source decides what expires.
+    pub imports_slots: bool,
+    /// Errors that were answered since the thread began.
+    pub errors: u64,
     /// `maxmemory-policy`.
     pub policy: Policy,
     /// Candidates for eviction.
@@ -77,6 +98,8 @@ pub struct Worker {
     pub meter: Meter,
     /// Whose commands run.
     pub client: Option<Arc<Client>>,
+    /// Cluster mode: who serves which slot.
+    pub router: Option<Router>,
     settings_version: Option<u64>,
     /// Between the begin and the end of a batch.
     in_batch: bool,
@@ -102,14 +125,17 @@ thread_local! {
 impl Worker {
     /// A worker; `id` is the row of its counters.
     pub fn new(server: Arc<Server>, id: usize) -> Self {
+        let router = Router::of(&server);
         let mut w = Self {
             server,
             id,
+            source: Source::Clients,
             reply: Reply::new(Vec::with_capacity(16 << 10), Proto::Resp2),
             effects: Effects::default(),
             propagation: Propagation::default(),
             transaction: None,
             written_to: 0,
+            logged: false,
             unlogged: false,
             log_buf: Vec::new(),
             client_id: 0,
@@ -124,11 +150,14 @@ impl Worker {
             tracking_max_keys: 0,
             import_mode: false,
             import_source: false,
+            imports_slots: false,
+            errors: 0,
             policy: Policy::NoEviction,
             pool: Pool::default(),
             counters: Counters::default(),
             meter: Meter::default(),
             client: None,
+            router,
             settings_version: None,
             in_batch: false,
         };
@@ -171,9 +200,17 @@ impl Worker {
         }
     }
 
+    /// Takes commands from elsewhere from now on.
+    pub fn set_source(&mut self, source: Source) {
+        self.source = source;
+        self.settings_version = None;
+        self.refresh();
+    }
+
     /// Counts an error reply.
     pub fn count_error(&mut self, text: &[u8]) {
         self.counters.errors += 1;
+        self.errors += 1;
         self.server.stats.note_error(self.id, text);
     }
 
@@ -192,7 +229,19 @@ impl Worker {
     /// Asks whether somebody wants to know of changes, while the shards that will change are locked.
     #[inline]
     pub fn note_trackers(&mut self) {
-        self.effects.want_touched = self.server.tracking.is_used();
+        self.effects.want_touched = self.source != Source::Replay && self.server.tracking.is_used();
+    }
+
+    /// True between the begin and the end of a batch.
+    pub fn in_batch(&self) -> bool {
+        self.in_batch
+    }
+
+    /// Wakes those who read the log, if there is something new in it.
+    pub fn notify_log(&mut self) {
+        if std::mem::take(&mut self.logged) {
+            self.server.log.notify();
+        }
     }
 
     /// Adds the counters to the server's, and gives back what only a huge command needs.
@@ -203,6 +252,7 @@ impl Worker {
             self.counters.cycles += 1;
             self.counters.cycle_nanos += nanos;
         }
+        self.notify_log();
         if self.log_buf.capacity() > KEEP_BUFFER {
             self.log_buf = Vec::new();
         }

@@ -183,6 +183,8 @@ fn hello(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     }
     set_proto(call, proto);
     let id = call.session.client.id as i64;
+    let clustered = call.session.server.cluster.get().is_some();
+    let is_replica = call.session.server.replication.is_replica();
     let reply = &mut call.w.reply;
     reply.map(7);
     reply.bulk(b"server");
@@ -194,9 +196,9 @@ fn hello(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     reply.bulk(b"id");
     reply.int(id);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(if clustered { b"cluster" } else { b"standalone" });
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(if is_replica { b"replica" } else { b"master" });
     reply.bulk(b"modules");
     reply.array(0);
     tracing::trace!(client = id, version = VERSION, "hello");
@@ -230,9 +232,11 @@ fn reset(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     session.db = 0;
     session.client.db.store(0, Ordering::Relaxed);
     session.client.names.lock().name.clear();
-    session
-        .client
-        .set_flag(flag::NO_EVICT | flag::NO_TOUCH | flag::IMPORT_SOURCE, false);
+    session.client.set_flag(
+        flag::NO_EVICT | flag::NO_TOUCH | flag::IMPORT_SOURCE | flag::READONLY,
+        false,
+    );
+    (session.asking, session.readonly) = (false, false);
     session.client.capabilities.store(0, Ordering::Relaxed);
     session.log_out();
     session.replies = Replies::On;

@@ -9,9 +9,12 @@ use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
 
-use super::{Call, ServerCommand, ServerError, ServerResult, help};
+use super::{Call, ServerCommand, ServerError, ServerResult, agreed, help};
+use crate::cluster::wide::settings;
 use crate::config::{LogLevel, Param, UserLine};
+use crate::encryption;
 use crate::logging;
+use crate::net;
 use crate::registry::Run;
 use crate::server::Server;
 use crate::session::Flow;
@@ -152,34 +155,95 @@ fn set(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let pairs: Vec<(&[u8], &[u8])> = args.pairs(2).collect();
     let server = Arc::clone(&call.session.server);
     let local = call.session.client.is_local();
-    let changed = server
-        .config
-        .set_and_apply(&pairs, local, |changed| apply_fallible(&server, changed));
-    for param in changed.map_err(ServerError::new)? {
-        apply(&server, param);
+    let concerns_all = |name: &[u8]| settings::find(name).is_some();
+    let password = |name: &[u8]| Param::find(name) == Some(Param::Requirepass);
+    if server.cluster.get().is_some()
+        && pairs.iter().any(|(name, _)| concerns_all(name) || password(name))
+        && agreed::applies(call)?
+    {
+        server.config.check(&pairs, local).map_err(ServerError::new)?;
+        let (wide, own): (Vec<_>, Vec<_>) = pairs.iter().copied().partition(|(name, _)| concerns_all(name));
+        set_here(&server, &own, local, true)?;
+        call.w.refresh();
+        let named =
+            |(name, value): (&[u8], &[u8])| Some((settings::find(name)?.name().to_owned(), value.to_vec()));
+        let wide = wide.into_iter().filter_map(named).collect();
+        return agreed::settings::set(call, wide, own.iter().any(|(name, _)| password(name)));
     }
+    // A cut takes locks that are held inside EXEC.
+    let may_cut = call.locked.is_none();
+    set_here(&server, &pairs, local, may_cut)?;
     // The caller's own next command sees the change, even within one pipeline.
     call.w.refresh();
     call.ok()
 }
 
+/// Sets directives of this node, all or none.
+fn set_here(
+    server: &Arc<Server>,
+    pairs: &[(&[u8], &[u8])],
+    local: bool,
+    may_cut: bool,
+) -> Result<(), ServerError> {
+    let changed = server
+        .config
+        .set_and_apply(pairs, local, |changed| apply_fallible(server, changed, may_cut));
+    for param in changed.map_err(ServerError::new)? {
+        apply(server, param);
+    }
+    Ok(())
+}
+
+/// Sets a directive that all nodes have agreed on.
+///
+/// # Errors
+/// This version does not know the directive, or not this value.
+pub(crate) fn set_agreed(server: &Arc<Server>, name: &[u8], value: &[u8]) -> Result<(), String> {
+    set_here(server, &[(name, value)], true, false).map_err(|error| error.0)
+}
+
 /// What can fail: then nothing is changed.
-fn apply_fallible(server: &Server, changed: &[Param]) -> Result<(), (Param, String)> {
+fn apply_fallible(server: &Arc<Server>, changed: &[Param], may_cut: bool) -> Result<(), (Param, String)> {
     for &param in changed {
         match param {
             Param::Maxclients => startup::allow_clients(&server.config).map_err(|e| (param, e))?,
-            Param::Port | Param::Bind => server.rebind().map_err(|e| {
-                tracing::warn!("{e}");
-                let text = match param {
-                    Param::Port => "Unable to listen on this port. Check server logs.",
-                    _ => "Failed to bind to specified addresses.", // bind, the only other one here
-                };
-                (param, text.to_owned())
-            })?,
+            Param::Dir => enter_dir(server).map_err(|e| (param, e))?,
+            Param::Appendonly => server.aof.apply_wanted(server, may_cut).map_err(|e| (param, e))?,
+            Param::EncryptionKeyFile => encryption::read_keys(server).map_err(|e| (param, e.to_string()))?,
+            tls if net::tls::concerns(tls) => {
+                server.tls.configure(&server.config).map_err(|error| {
+                    tracing::warn!("{error}");
+                    let text = "Unable to update TLS configuration. Check server logs.";
+                    (param, text.to_owned())
+                })?;
+                if param == Param::TlsPort {
+                    rebind(server, param)?;
+                }
+            }
+            Param::Port | Param::Bind => rebind(server, param)?,
             _ => {} // whatever needs nothing, or cannot fail
         }
     }
     Ok(())
+}
+
+/// Files are made in the new directory from now on. Those of the append-only file belong together.
+fn enter_dir(server: &Server) -> Result<(), String> {
+    if server.config.flag(Param::Appendonly) {
+        return Err("the append only file is in the old directory: turn it off first".to_owned());
+    }
+    std::env::set_current_dir(server.config.dir()).map_err(|e| e.to_string())
+}
+
+fn rebind(server: &Server, param: Param) -> Result<(), (Param, String)> {
+    server.rebind().map_err(|e| {
+        tracing::warn!("{e}");
+        let text = match param {
+            Param::Bind => "Failed to bind to specified addresses.",
+            _ => "Unable to listen on this port. Check server logs.", // the ports, the only others here
+        };
+        (param, text.to_owned())
+    })
 }
 
 /// What cannot fail. Workers read sizes and limits by themselves when the configuration's version changes.
@@ -197,6 +261,12 @@ fn apply(server: &Server, param: Param) {
             server.client_memory.set_limit(setting, maxmemory as u64);
             server.client_memory.note_all(&server.clients);
         }
+        Param::ReplBacklogSize => server.replication.primary.resize_backlog(server),
+        Param::MinReplicasToWrite | Param::MinReplicasMaxLag => {
+            server.replication.primary.refresh_good(server);
+        }
+        Param::Appendfsync => server.aof.apply_policy(server),
+        Param::KeyLoadDelay => server.loading.set_key_delay(server.config.int(param)),
         Param::Requirepass => server.acl.apply_requirepass(&server.config),
         Param::AcllogMaxLen => {
             let most = usize::try_from(server.config.int(param)).unwrap_or(0);

@@ -90,7 +90,11 @@ fn select(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             "ERR value is out of range, value must between -2147483648 and 2147483647",
         ));
     }
-    if !(0..i64::from(call.session.server.keyspace.databases())).contains(&db) {
+    let databases = call.session.server.keyspace.databases();
+    if db != 0 && databases == 1 && call.session.server.cluster.get().is_some() {
+        return Err(ServerError::new("ERR SELECT is not allowed in cluster mode"));
+    }
+    if !(0..i64::from(databases)).contains(&db) {
         return Err(CmdError::DbIndex.into());
     }
     call.session.select(db as u32);

@@ -226,7 +226,7 @@ fn stats(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     int(reply, "peak.allocated", s.peak);
     int(reply, "total.allocated", s.used);
     int(reply, "startup.allocated", server.startup_memory);
-    int(reply, "replication.backlog", server.log.extent().2 as u64);
+    int(reply, "replication.backlog", server.log.extent().stored());
     int(reply, "clients.slaves", 0);
     int(reply, "clients.normal", s.connections.memory as u64);
     int(reply, "cluster.links", 0);

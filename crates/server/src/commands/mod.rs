@@ -2,6 +2,7 @@
 //! commands crate.
 
 mod acl;
+mod agreed;
 mod auth;
 mod client;
 mod client_filter;
@@ -10,11 +11,13 @@ mod client_list;
 mod client_pause;
 mod client_tracking;
 mod cluster;
+mod clusterscan;
 mod command;
 mod commandlog;
 mod config;
 mod connection;
 mod debug;
+mod failover;
 mod hotkeys;
 mod info;
 mod latency;
@@ -25,20 +28,24 @@ mod migrate;
 mod module;
 mod monitor;
 mod process;
+mod psync;
 mod pubsub;
 mod pubsub_sharded;
+mod replicaof;
+mod role;
 mod saving;
 pub(crate) mod scripting;
 mod slowlog;
 mod transactions;
 mod wait;
 
-pub(crate) use transactions::wants_all;
+pub(crate) use transactions::{add_shards_of_queue, wants_all};
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 pub(crate) use client_list::line as client_line;
+pub(crate) use config::set_agreed;
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::spec::{Flags, Spec};
@@ -159,12 +166,15 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         client_tracking::COMMANDS,
         cluster::COMMANDS,
         cluster::nodes::COMMANDS,
+        cluster::migration::COMMANDS,
         cluster::slots::COMMANDS,
+        clusterscan::COMMANDS,
         command::COMMANDS,
         commandlog::COMMANDS,
         config::COMMANDS,
         connection::COMMANDS,
         debug::COMMANDS,
+        failover::COMMANDS,
         hotkeys::COMMANDS,
         info::COMMANDS,
         latency::COMMANDS,
@@ -174,8 +184,11 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
         monitor::COMMANDS,
         module::COMMANDS,
         process::COMMANDS,
+        psync::COMMANDS,
         pubsub::COMMANDS,
         pubsub_sharded::COMMANDS,
+        replicaof::COMMANDS,
+        role::COMMANDS,
         saving::COMMANDS,
         scripting::eval::COMMANDS,
         scripting::fcall::COMMANDS,
@@ -193,7 +206,11 @@ pub fn all() -> impl Iterator<Item = &'static ServerCommand> {
 
 /// The reply of a container's HELP: usage and explanation of each subcommand.
 pub fn help(call: &mut Call<'_, '_>, container: &str, lines: &[(&str, &str)]) -> ServerResult {
-    let reply = &mut call.w.reply;
+    help_lines(&mut call.w.reply, container, lines);
+    Ok(Flow::Continue)
+}
+
+fn help_lines(reply: &mut Reply, container: &str, lines: &[(&str, &str)]) {
     reply.array(2 * lines.len() + 3);
     reply.simple(&format!(
         "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
@@ -202,7 +219,6 @@ pub fn help(call: &mut Call<'_, '_>, container: &str, lines: &[(&str, &str)]) ->
         reply.simple(usage);
         reply.simple(&format!("    {text}"));
     }
-    Ok(Flow::Continue)
 }
 
 /// A subcommand whose number of arguments only its handler can judge.

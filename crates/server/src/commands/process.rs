@@ -1,4 +1,4 @@
-//! SHUTDOWN, TIME, ROLE: the process as a whole.
+//! SHUTDOWN, TIME: the process as a whole.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,20 +7,14 @@ use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
-use holdfast_resp::Reply;
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
-use crate::blocking;
-use crate::memory;
+use crate::ending::{self, CANNOT_END, Manner};
 use crate::registry::Run;
-use crate::saving;
-use crate::server::SAVER_ROW;
 use crate::session::{Flow, Replies, Wait};
 
-const CANNOT_END: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
-
 /// The family.
-pub const COMMANDS: &[&ServerCommand] = &[&SHUTDOWN, &TIME, &ROLE];
+pub const COMMANDS: &[&ServerCommand] = &[&SHUTDOWN, &TIME];
 
 const SHUTDOWN: ServerCommand = ServerCommand {
     spec: &Spec {
@@ -61,21 +55,6 @@ const TIME: ServerCommand = ServerCommand {
     run: Run::Server(time),
 };
 
-const ROLE: ServerCommand = ServerCommand {
-    spec: &Spec {
-        name: "role",
-        arity: 1,
-        flags: flags!(Flags: NOSCRIPT, LOADING, STALE, FAST),
-        acl: flags!(Acl: ADMIN, DANGEROUS),
-        group: Group::Server,
-        since: "2.8.12",
-        summary: "Returns the replication role of this server.",
-        complexity: "O(1)",
-        ..Spec::DEFAULT
-    },
-    run: Run::Server(role),
-};
-
 /// Saves first if that is asked for, or if there are save points and it is not asked not to.
 fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let (mut save, mut nosave, mut now, mut force, mut abort) = (false, false, false, false, false);
@@ -93,55 +72,54 @@ fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     if (abort && args.len() > 2) || (save && nosave) {
         return Err(CmdError::Syntax.into());
     }
+    let server = Arc::clone(&call.session.server);
     if abort {
-        return Err(ServerError::new("ERR No shutdown in progress."));
+        return match server.ending.abort() {
+            true => call.ok(),
+            false => Err(ServerError::new("ERR No shutdown in progress.")),
+        };
     }
-    if let Some(text) = call.session.server.scripts.busy.text()
+    if let Some(text) = server.scripts.busy.text()
         && !nosave
     {
         return Err(ServerError::new(text));
     }
-    let asked = match (save, nosave) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        (false, false) => None,
+    let manner = Manner {
+        save: match (save, nosave) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            (false, false) => None,
+        },
+        now,
+        force,
     };
-    let server = Arc::clone(&call.session.server);
     server.stats.add(call.w.id, &mut call.w.counters);
-    let will_save = asked.unwrap_or_else(|| !server.config.save_points().is_empty());
-    if !will_save || tokio::runtime::Handle::try_current().is_err() {
-        return match saving::save_before_end(&server, asked) {
-            Err(_) if !force => Err(ServerError::new(CANNOT_END)),
-            Ok(()) | Err(_) => {
-                server.shutdown.cancel();
-                Ok(Flow::Close)
-            }
-        };
+    if tokio::runtime::Handle::try_current().is_err() {
+        // Nobody else is served by this thread.
+        let ends = server.ending.begin(None) && ending::go(&server, manner);
+        if !ends {
+            return Err(ServerError::new(CANNOT_END));
+        }
+        server.shutdown.cancel();
+        return Ok(Flow::Close);
     }
     let session = &call.session;
     let muted = session.replies != Replies::On;
-    let waiter =
-        session
-            .server
-            .blocking
-            .enter_job(&session.client, call.entry, session.db, session.proto, muted);
-    let job = Arc::clone(&waiter);
-    let thread = std::thread::Builder::new()
-        .name("shutdown".into())
-        .spawn(move || {
-            let saved = saving::save_before_end(&server, asked);
-            memory::retire(server.threads + SAVER_ROW);
-            if saved.is_ok() || force {
-                return server.shutdown.cancel();
-            }
-            let mut reply = Reply::new(Vec::new(), job.proto);
-            reply.error(CANNOT_END);
-            blocking::unblock(&server, None, &job, reply.as_bytes());
-        });
-    if let Err(error) = thread {
-        tracing::warn!(%error, "no thread for SHUTDOWN");
-        blocking::cancel(&call.session.server, &waiter);
-        return Err(ServerError::new(CANNOT_END));
+    let blocking = &session.server.blocking;
+    let waiter = blocking.enter_job(&session.client, call.entry, session.db, session.proto, muted);
+    if server.ending.begin(Some(Arc::clone(&waiter))) {
+        let ending = Arc::clone(&server);
+        let thread = std::thread::Builder::new()
+            .name("shutdown".into())
+            .spawn(move || {
+                if ending::go(&ending, manner) {
+                    ending.shutdown.cancel();
+                }
+            });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "no thread for SHUTDOWN");
+            server.ending.give_up(&server);
+        }
     }
     Ok(Flow::Blocked(Wait {
         waiter,
@@ -154,14 +132,5 @@ fn time(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     call.w.reply.array(2);
     call.w.reply.bulk_int(now.as_secs() as i64);
     call.w.reply.bulk_int(i64::from(now.subsec_micros()));
-    Ok(Flow::Continue)
-}
-
-fn role(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
-    let offset = call.session.server.log.end_offset();
-    call.w.reply.array(3);
-    call.w.reply.bulk(b"master");
-    call.w.reply.int(offset as i64);
-    call.w.reply.array(0);
     Ok(Flow::Continue)
 }

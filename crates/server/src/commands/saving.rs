@@ -1,6 +1,6 @@
-//! SAVE, BGSAVE, LASTSAVE: <https://redis.io/commands/bgsave>.
+//! SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF: <https://redis.io/commands/bgsave>.
 //!
-//! Neither stops anybody: both write the data of the moment at which they were given, while others work on. SAVE answers
+//! None of them stops anybody: they write the data of the moment at which they were given, while others work on. SAVE answers
 //! when the file is there.
 
 use std::sync::Arc;
@@ -13,15 +13,31 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 use holdfast_resp::Reply;
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::aof::rewrite;
 use crate::blocking;
 use crate::memory;
 use crate::registry::Run;
 use crate::saving;
-use crate::server::SAVER_ROW;
+use crate::server::{SAVER_ROW, Server};
 use crate::session::{Flow, Replies, Wait};
+use crate::snapshots::Purpose;
 
 /// The family.
-pub const COMMANDS: &[&ServerCommand] = &[&BGSAVE, &LASTSAVE, &SAVE];
+pub const COMMANDS: &[&ServerCommand] = &[&BGREWRITEAOF, &BGSAVE, &LASTSAVE, &SAVE];
+
+const BGREWRITEAOF: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "bgrewriteaof",
+        arity: 1,
+        flags: flags!(Flags: ADMIN, NOSCRIPT, NO_ASYNC_LOADING),
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Begins to replace the append-only file by a snapshot and what comes after it.",
+        complexity: "O(1)",
+        ..Spec::DEFAULT
+    },
+    run: Run::Server(bgrewriteaof),
+};
 
 const SAVE: ServerCommand = ServerCommand {
     spec: &Spec {
@@ -79,10 +95,11 @@ fn lastsave(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
 fn save(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     count_changes(call);
     let server = Arc::clone(&call.session.server);
-    let Some(claim) = server.saving.claim() else {
+    if is_saving(&server) {
         return Err(ServerError::new(IN_PROGRESS));
-    };
+    }
     if tokio::runtime::Handle::try_current().is_err() {
+        let claim = server.snapshots.claim_in_turn(Purpose::Save, false);
         return match saving::save(&server, &claim, || {}) {
             Ok(()) => call.ok(),
             Err(_) => Err(ServerError::new("ERR")),
@@ -97,6 +114,8 @@ fn save(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
             .enter_job(&session.client, call.entry, session.db, session.proto, muted);
     let job = Arc::clone(&waiter);
     let thread = std::thread::Builder::new().name("save".into()).spawn(move || {
+        // A rewrite of the append-only file comes to its end first.
+        let claim = server.snapshots.claim_in_turn(Purpose::Save, false);
         let saved = saving::save(&server, &claim, || {});
         drop(claim);
         memory::retire(server.threads + SAVER_ROW);
@@ -126,13 +145,13 @@ fn bgsave(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     };
     count_changes(call);
     let server = Arc::clone(&call.session.server);
-    if server.saving.background_for().is_some() {
+    if is_saving(&server) {
         return Err(ServerError::new(IN_PROGRESS));
     }
     let claim = if call.locked.is_some() {
         None // the cut takes locks that are held here
     } else {
-        server.saving.claim()
+        server.snapshots.claim(Purpose::BackgroundSave)
     };
     match claim {
         Some(claim) => {
@@ -143,9 +162,45 @@ fn bgsave(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             server.saving.scheduled.store(true, Ordering::Relaxed);
             call.w.reply.simple("Background saving scheduled");
         }
-        None => return Err(ServerError::new(IN_PROGRESS)),
+        None => return Err(ServerError::new(format!("ERR {}", saving::ANOTHER))),
     }
     Ok(Flow::Continue)
+}
+
+fn bgrewriteaof(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    let server = Arc::clone(&call.session.server);
+    if server.snapshots.running_for(&[Purpose::Rewrite]).is_some() {
+        return Err(ServerError::new(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    let claim = match call.locked {
+        Some(_) => None, // the cut takes locks that are held here
+        None => server.snapshots.claim(Purpose::Rewrite),
+    };
+    match claim {
+        Some(claim) => {
+            rewrite::begin_in_background(&server, claim).map_err(|_| {
+                ServerError::new("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
+            })?;
+            call.w
+                .reply
+                .simple("Background append only file rewriting started");
+        }
+        None => {
+            server.aof.rewriting.scheduled.store(true, Ordering::Relaxed);
+            call.w
+                .reply
+                .simple("Background append only file rewriting scheduled");
+        }
+    }
+    Ok(Flow::Continue)
+}
+
+/// A snapshot file is being written, or sent.
+fn is_saving(server: &Server) -> bool {
+    let purposes = [Purpose::Save, Purpose::BackgroundSave, Purpose::FullSync];
+    server.snapshots.running_for(&purposes).is_some()
 }
 
 /// The changes of this pipeline belong to the save.

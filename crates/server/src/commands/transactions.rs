@@ -8,12 +8,15 @@ use std::sync::atomic::Ordering;
 
 use holdfast_commands::args::Args;
 use holdfast_commands::flags;
-use holdfast_commands::spec::{Arg, Group, KeySpec, Spec};
-use holdfast_storage::keyspace::ShardSet;
+use holdfast_commands::spec::{Arg, Flags, Group, KeySpec, Spec};
+use holdfast_resp::OwnedFrame;
+use holdfast_storage::keyspace::{Keyspace, ShardSet};
 
-use super::{Call, ServerCommand, ServerError, ServerResult};
+use super::{Call, ServerCommand, ServerError, ServerResult, cluster};
 use crate::acl::{self, Origin};
 use crate::client::flag;
+use crate::cluster::check;
+use crate::cluster::route::Redirect;
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, KeyPlan, Run};
 use crate::session::{Flow, Multi};
@@ -134,7 +137,7 @@ fn unwatch(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     call.ok()
 }
 
-fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+fn exec(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let Some(multi) = call.session.multi.take() else {
         return Err(ServerError::new("ERR EXEC without MULTI"));
     };
@@ -145,6 +148,9 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
         ));
     }
     let server = Arc::clone(&call.session.server);
+    if cluster::takes(&server, &multi.queue) {
+        return cluster::run_queue(call, multi.queue);
+    }
     let mut flow = Flow::Continue;
     let begin = call.w.reply.len();
     {
@@ -156,11 +162,23 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
                 server.scripts.busy.text_now()
             )));
         };
+        if call.w.router.is_some()
+            && let Err(redirect) = check::queue(call.session, call.w, &multi.queue, Some(&locked))
+        {
+            drop(locked);
+            if matches!(redirect, Redirect::Wait) {
+                call.session.multi = Some(multi);
+                return Ok(Flow::Paused(args.frame().to_owned()));
+            }
+            call.session.discard();
+            return Err(ServerError(redirect.text()));
+        }
         call.w.meter.skip(); // the first command's time begins here
         if call.session.watched_changed(&mut locked, call.w.now_ms) {
             call.w.reply.null_array();
         } else {
             call.w.transaction = Some(Transaction::default());
+            let mark = call.w.reply.mark();
             call.w.reply.array(multi.queue.len());
             for (entry, owned) in &multi.queue {
                 let Some(frame) = owned.frame() else { continue };
@@ -195,6 +213,11 @@ fn exec(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
                 }
             }
             execute::end_transaction(call.w);
+            if call.w.router.is_some() && multi.queue.iter().any(|(entry, _)| !entry.spec.keys.is_empty()) {
+                // A script may have written.
+                let writes = multi.queue.iter().any(|(entry, _)| !entry.is(Flags::READONLY));
+                check::withdraw_if_late(call.w, mark, writes);
+            }
         }
     }
     let ends_subscription = |e: &Entry| {
@@ -220,7 +243,16 @@ fn shards_of_all(call: &Call<'_, '_>, multi: &Multi) -> ShardSet {
     for (_, key) in call.session.watching.keys.keys() {
         all.add(keyspace.shard_of(keyspace.hash(key).slot));
     }
-    for (entry, owned) in &multi.queue {
+    add_shards_of_queue(keyspace, &multi.queue, all)
+}
+
+/// Adds the shards of queued commands to a set.
+pub(crate) fn add_shards_of_queue(
+    keyspace: &Keyspace,
+    queue: &[(&'static Entry, OwnedFrame)],
+    mut all: ShardSet,
+) -> ShardSet {
+    for (entry, owned) in queue {
         if wants_all(entry) {
             return ShardSet::All;
         }

@@ -9,7 +9,7 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 use holdfast_resp::parse_i64;
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
-use crate::acks::Need;
+use crate::acks::{NO_AOF, Need};
 use crate::blocking::ForAcks;
 use crate::config::Param;
 use crate::registry::Run;
@@ -56,7 +56,16 @@ const WAITAOF: ServerCommand = ServerCommand {
     run: Run::Server(waitaof),
 };
 
+const ON_A_REPLICA: &str = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
+                            configured to be writable (which is not the default) writes to replicas are just local and are not \
+                            propagated.";
+const AOF_ON_A_REPLICA: &str = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are \
+                                just local and are not propagated.";
+
 fn wait(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if call.session.server.replication.is_replica() {
+        return Err(ServerError::new(ON_A_REPLICA));
+    }
     let replicas = args.int(1)?;
     let timeout_ms = timeout(call, args.get(2))?;
     wait_for(call, args, replicas, None, timeout_ms)
@@ -74,10 +83,11 @@ fn waitaof(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         return Err(ServerError::new("ERR value is out of range, must be positive"));
     }
     let timeout_ms = timeout(call, args.get(3))?;
+    if call.session.server.replication.is_replica() {
+        return Err(ServerError::new(AOF_ON_A_REPLICA));
+    }
     if local > 0 && !call.session.server.config.flag(Param::Appendonly) {
-        return Err(ServerError::new(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+        return Err(ServerError::new(NO_AOF));
     }
     wait_for(call, args, replicas, Some(local), timeout_ms)
 }
@@ -113,6 +123,7 @@ fn wait_for(
         need.reply(&mut call.w.reply, count);
         return Ok(Flow::Continue);
     }
+    server.replication.primary.ask_for_acks(&server, need.offset);
     let blocked = ForAcks {
         entry: call.entry,
         args,

@@ -50,6 +50,8 @@ choices! {
     }
     /// What to do when a replica or the AOF applies a command that fails.
     PropagationErrors { Ignore = "ignore", Panic = "panic", PanicOnReplicas = "panic-on-replicas" }
+    /// Whose newer form of RDB is written where an older one will not do.
+    RdbDialect { Redis = "redis", Valkey = "valkey" }
     /// How a replica loads a full synchronization.
     DisklessLoad { Disabled = "disabled", OnEmptyDb = "on-empty-db", Swapdb = "swapdb" }
     /// Whether payloads of RESTORE and RDB files are checked in depth.
@@ -63,6 +65,15 @@ choices! {
     }
     /// Whether TLS clients must show a certificate.
     TlsAuthClients { No = "no", Yes = "yes", Optional = "optional" }
+}
+
+impl From<RdbDialect> for holdfast_rdb::Dialect {
+    fn from(dialect: RdbDialect) -> Self {
+        match dialect {
+            RdbDialect::Redis => Self::Redis,
+            RdbDialect::Valkey => Self::Valkey,
+        }
+    }
 }
 
 const fn choice(name: &'static str, code: i64) -> Choice {

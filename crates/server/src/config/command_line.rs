@@ -108,6 +108,7 @@ pub fn version_line() -> String {
 /// The text of `--help`.
 pub fn help_text() -> &'static str {
     "Usage: holdfast [FILE] [--DIRECTIVE VALUE ...] [-]\n\
+     \x20      holdfast check-rdb|check-aof|encrypt|decrypt|generate-key|healthcheck ...   (--help says more)\n\
      \n\
      \x20 FILE                    read this configuration file (the format of redis.conf)\n\
      \x20 --DIRECTIVE VALUE ...   set a directive, over what the file says\n\

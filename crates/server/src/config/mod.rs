@@ -40,8 +40,8 @@ use parking_lot::{Mutex, RwLock};
 
 pub use choices::{
     AclPubsubDefault, Appendfsync, DisklessLoad, EndpointType, Guard, LogLevel, MaxmemoryPolicy,
-    PropagationErrors, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_NOW, SHUTDOWN_SAVE, Sanitize, Supervised,
-    SyslogFacility, TlsAuthClients,
+    PropagationErrors, RdbDialect, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_NOW, SHUTDOWN_SAVE, Sanitize,
+    Supervised, SyslogFacility, TlsAuthClients,
 };
 pub use command_line::{Invocation, help_text, parse_command_line, version_line};
 pub use composite::{ClientClass, OutputLimit, SavePoint, events};

@@ -43,8 +43,6 @@ const NO_DEFRAG: &str = "the allocator offers no active defragmentation";
 const NO_GOSSIP: &str = "the cluster has no gossip";
 const NO_REHASH: &str = "tables grow in small steps and are never rehashed as a whole";
 const BY_RUSTLS: &str = "the TLS library chooses";
-const ALWAYS_STREAMED: &str =
-    "a full synchronization is always streamed from memory, without a child process";
 
 macro_rules! table {
     ($($id:ident => $row:expr;)+) => {
@@ -173,9 +171,19 @@ table! {
         "Port that others are told; 0 is the real one.");
     ClusterAnnounceTlsPort => Row::new("cluster-announce-tls-port", PORT, "0",
         "TLS port that others are told; 0 is the real one.");
+    ClusterBusSecret => Row::new("cluster-bus-secret", Secret, "",
+        "Secret that the nodes of the cluster share; who does not know it may not speak on the bus.").fixed();
     ClusterConfigFile => Row::new("cluster-config-file", Text, "nodes.conf",
         "File of the node's cluster state; written by the server only.").fixed();
+    ClusterDatabases => Row::new("cluster-databases", int(1, INT_MAX), "1",
+        "Number of databases that SELECT knows in cluster mode.").fixed();
     ClusterEnabled => Row::new("cluster-enabled", Bool, "no", "Run as a node of a cluster.").fixed();
+    ClusterFailoverTime => Row::new("cluster-failover-time", int(100, INT_MAX), "1000",
+        "Milliseconds from the death of a primary until its slots are writable again, at most; not more than \
+         `cluster-node-timeout`.").fixed();
+    ClusterInitialPrimaries => Row::new("cluster-initial-primaries", int(0, 1000), "0",
+        "Primaries of a cluster that forms itself once enough nodes have found each other by `cluster-seeds`; all \
+         slots are divided among them. 0: it waits for an operator.").fixed();
     ClusterLinkSendbufLimit => Row::new("cluster-link-sendbuf-limit", MEMORY_U64, "0",
         "Most bytes waiting on one link of the bus.").ignored(NO_GOSSIP);
     ClusterMigrationBarrier => Row::new("cluster-migration-barrier", NATURAL, "1",
@@ -193,10 +201,24 @@ table! {
     ClusterReplicaValidityFactor => Row::new("cluster-replica-validity-factor", NATURAL, "10",
         "Node timeouts without contact after which a replica is too old to be promoted; 0 \
          never.").alias("cluster-slave-validity-factor");
+    ClusterReplicasPerPrimary => Row::new("cluster-replicas-per-primary", int(0, 100), "0",
+        "Replicas of each primary of a cluster that forms itself.").fixed();
     ClusterRequireFullCoverage => Row::new("cluster-require-full-coverage", Bool, "yes",
         "Refuse queries while any slot has no owner.");
+    ClusterSeeds => Row::new("cluster-seeds", Text, "",
+        "Nodes where this one looks for its cluster while it is alone: host:port, separated by commas.").fixed();
+    ClusterSlotMigrationHandoffMaxLagBytes => Row::new("cluster-slot-migration-handoff-max-lag-bytes", MEMORY_U64, "1048576",
+        "A migration of slots has their writers wait for its end once no more than this is left to send; after a \
+         while with more.");
+    ClusterSlotMigrationMaxRate => Row::new("cluster-slot-migration-max-rate", MEMORY_U64, "0",
+        "Bytes that a migration of slots sends in a second at most; 0 is no limit.");
+    ClusterSlotMigrationWritePauseTimeout => Row::new("cluster-slot-migration-write-pause-timeout", int(1, INT_MAX), "10000",
+        "Milliseconds for which writers of slots wait at most at the end of a migration; if it takes longer, they go on, \
+         and it is tried again.");
     ClusterSlotStatsEnabled => Row::new("cluster-slot-stats-enabled", Bool, "no",
         "Count the time and the bytes of each slot, for CLUSTER SLOT-STATS.");
+    ClusterTlsName => Row::new("cluster-tls-name", Text, "localhost",
+        "Name that the certificates of all nodes have, where `tls-cluster` is on.").fixed();
     CommandlogLargeReplyMaxLen => Row::new("commandlog-large-reply-max-len", int(0, LONG_MAX), "128",
         "Commands with large replies that COMMANDLOG keeps.");
     CommandlogLargeRequestMaxLen => Row::new("commandlog-large-request-max-len", int(0, LONG_MAX), "128",
@@ -225,6 +247,10 @@ table! {
         "Who may use MODULE.").fixed();
     EnableProtectedConfigs => Row::new("enable-protected-configs", Choice(Guard::CHOICES), "no",
         "Who may change `dir` and `dbfilename` with CONFIG SET.").fixed();
+    EncryptionKeyFile => Row::new("encryption-key-file", Text, "",
+        "File with the keys that encrypt snapshots and the append-only file, one on each line: an id and 64 \
+         hexadecimal digits. The first encrypts, all decrypt; empty: nothing is encrypted. CONFIG SET reads it \
+         again.").reread();
     HashMaxListpackEntries => Row::new("hash-max-listpack-entries", int(0, LONG_MAX), "512",
         "Fields up to which a hash is packed.").alias("hash-max-ziplist-entries");
     HashMaxListpackValue => Row::new("hash-max-listpack-value", memory(0), "64",
@@ -328,6 +354,9 @@ table! {
         "Most bytes of one argument or string value.");
     RdbDelSyncFiles => Row::new("rdb-del-sync-files", Bool, "no",
         "Delete snapshot files that only replication needed.");
+    RdbDialect => Row::new("rdb-dialect", Choice(RdbDialect::CHOICES), "redis",
+        "Whose form snapshots and DUMP use for hashes whose fields expire, the only data that need a newer one \
+         than Redis 7.0 reads: `redis` is version 12 (Redis 7.4), `valkey` version 80 (Valkey 9).");
     RdbKeySaveDelay => Row::new("rdb-key-save-delay", int(i32::MIN as i64, INT_MAX), "0",
         "For tests: microseconds to wait after each key saved; a negative number spreads one over that many \
          keys.").hidden();
@@ -345,13 +374,17 @@ table! {
     ReplDisableTcpNodelay => Row::new("repl-disable-tcp-nodelay", Bool, "no",
         "Send to replicas in fewer, later packets.");
     ReplDisklessLoad => Row::new("repl-diskless-load", Choice(DisklessLoad::CHOICES), "disabled",
-        "Load a full synchronization straight from the socket.");
+        "Load a full synchronization straight from the socket.")
+        .ignored("a full synchronization is always loaded from the socket, beside the old data");
     ReplDisklessSync => Row::new("repl-diskless-sync", Bool, "yes",
-        "Send a full synchronization without a file.").ignored(ALWAYS_STREAMED);
+        "Send a full synchronization without a file.");
     ReplDisklessSyncDelay => Row::new("repl-diskless-sync-delay", NATURAL, "5",
         "Seconds to wait for more replicas before a full synchronization.");
     ReplDisklessSyncMaxReplicas => Row::new("repl-diskless-sync-max-replicas", NATURAL, "0",
         "Replicas at which that wait ends; 0 waits to the end.");
+    ReplFullSyncBuffer => Row::new("repl-full-sync-buffer", memory(0), "0",
+        "Bytes of the log and of old values that may be held for replicas in a full synchronization; writers are \
+         slowed before there are more. 0 is 64 MB and 5 % of the memory in use.");
     ReplPingReplicaPeriod => Row::new("repl-ping-replica-period", int(1, INT_MAX), "10",
         "Seconds between a primary's pings to its replicas.").alias("repl-ping-slave-period");
     ReplTimeout => Row::new("repl-timeout", int(1, INT_MAX), "60",
@@ -362,12 +395,12 @@ table! {
         "Port that a replica tells its primary.").alias("slave-announce-port");
     ReplicaAnnounced => Row::new("replica-announced", Bool, "yes", "Let Sentinel list this replica.");
     ReplicaIgnoreDiskWriteErrors => Row::new("replica-ignore-disk-write-errors", Bool, "no",
-        "Let a replica go on when it cannot write to its disk.");
+        "Let a replica go on when it cannot write to its disk.").ignored("a replica always goes on; its log tells");
     ReplicaIgnoreMaxmemory => Row::new("replica-ignore-maxmemory", Bool, "yes",
         "Leave eviction to the primary.").alias("slave-ignore-maxmemory");
     ReplicaLazyFlush => Row::new("replica-lazy-flush", Bool, "no",
         "Free a replica's old data in the background before a full \
-         synchronization.").alias("slave-lazy-flush");
+         synchronization.").alias("slave-lazy-flush").ignored("old data are always freed in the background");
     ReplicaPriority => Row::new("replica-priority", NATURAL, "100",
         "Order in which Sentinel promotes replicas, lowest first; 0 never.").alias("slave-priority");
     ReplicaReadOnly => Row::new("replica-read-only", Bool, "yes",
@@ -402,6 +435,12 @@ table! {
         .alias("commandlog-execution-slower-than");
     SlowlogMaxLen => Row::new("slowlog-max-len", int(0, LONG_MAX), "128", "Entries that SLOWLOG keeps.")
         .alias("commandlog-slow-execution-max-len");
+    SnapshotBufferLimit => Row::new("snapshot-buffer-limit", memory(0), "0",
+        "Bytes of old values that wait to be written while a snapshot runs and clients write; writers are slowed \
+         down from half of it on. 0 is 40 MB and 4 percent of the memory in use.");
+    SnapshotHoldTimeout => Row::new("snapshot-hold-timeout", NATURAL, "2000",
+        "Milliseconds that a snapshot which cannot be written may hold writers back before it is given up and \
+         has failed; 0 is for ever.");
     SocketMarkId => Row::new("socket-mark-id", int(0, u32::MAX as i64), "0",
         "Mark of listening sockets for packet filters.").fixed();
     StopWritesOnBgsaveError => Row::new("stop-writes-on-bgsave-error", Bool, "yes",
@@ -425,20 +464,20 @@ table! {
     TlsAuthClients => Row::new("tls-auth-clients", Choice(TlsAuthClients::CHOICES), "yes",
         "Whether TLS clients must show a certificate.");
     TlsCaCertDir => Row::new("tls-ca-cert-dir", Text, "",
-        "Directory of certificates of trusted authorities.");
-    TlsCaCertFile => Row::new("tls-ca-cert-file", Text, "", "File of certificates of trusted authorities.");
-    TlsCertFile => Row::new("tls-cert-file", Text, "", "Certificate of the server.");
+        "Directory of certificates of trusted authorities.").reread();
+    TlsCaCertFile => Row::new("tls-ca-cert-file", Text, "", "File of certificates of trusted authorities.").reread();
+    TlsCertFile => Row::new("tls-cert-file", Text, "", "Certificate of the server.").reread();
     TlsCiphers => Row::new("tls-ciphers", Text, "", "Ciphers of TLS 1.2.").ignored(BY_RUSTLS);
     TlsCiphersuites => Row::new("tls-ciphersuites", Text, "", "Cipher suites of TLS 1.3.").ignored(BY_RUSTLS);
     TlsClientCertFile => Row::new("tls-client-cert-file", Text, "",
-        "Certificate of outgoing connections; empty is the server's.");
-    TlsClientKeyFile => Row::new("tls-client-key-file", Text, "", "Private key of outgoing connections.");
+        "Certificate of outgoing connections; empty is the server's.").reread();
+    TlsClientKeyFile => Row::new("tls-client-key-file", Text, "", "Private key of outgoing connections.").reread();
     TlsClientKeyFilePass => Row::new("tls-client-key-file-pass", Secret, "", "Password of that key.");
     TlsCluster => Row::new("tls-cluster", Bool, "no", "Use TLS between the nodes of a cluster.");
     TlsDhParamsFile => Row::new("tls-dh-params-file", Text, "",
         "Diffie-Hellman parameters.").ignored(BY_RUSTLS);
-    TlsKeyFile => Row::new("tls-key-file", Text, "", "Private key of the server.");
-    TlsKeyFilePass => Row::new("tls-key-file-pass", Secret, "", "Password of that key.");
+    TlsKeyFile => Row::new("tls-key-file", Text, "", "Private key of the server.").reread();
+    TlsKeyFilePass => Row::new("tls-key-file-pass", Secret, "", "Password of that key.").reread();
     TlsPort => Row::new("tls-port", PORT, "0", "TCP port for TLS; 0 listens on none.");
     TlsPreferServerCiphers => Row::new("tls-prefer-server-ciphers", Bool, "no",
         "Choose ciphers in the server's order.").ignored(BY_RUSTLS);
@@ -446,7 +485,7 @@ table! {
         "Versions of TLS that are accepted; empty is every safe one.");
     TlsReplication => Row::new("tls-replication", Bool, "no", "Use TLS to the primary.");
     TlsSessionCacheSize => Row::new("tls-session-cache-size", NATURAL, "20480",
-        "TLS sessions kept for resumption; 0 is no limit.");
+        "TLS sessions kept for resumption; 0 is a million.");
     TlsSessionCacheTimeout => Row::new("tls-session-cache-timeout", NATURAL, "300",
         "Seconds that a TLS session is kept.").ignored(BY_RUSTLS);
     TlsSessionCaching => Row::new("tls-session-caching", Bool, "yes", "Let clients resume TLS sessions.");

@@ -24,6 +24,8 @@ pub struct Row {
     pub hidden: bool,
     /// Whether the value does anything.
     pub status: Status,
+    /// It names a file that is read anew whenever it is set, even to what it was (as Redis does with certificates).
+    pub reread: bool,
     /// An extra rule, checked after the kind accepted the value.
     pub check: Option<Rule>,
     /// An extra rule for CONFIG SET only: the file may say it, a client may not.
@@ -190,6 +192,7 @@ impl Row {
             mutability: Mutability::Mutable,
             hidden: false,
             status: Status::Used,
+            reread: false,
             check: None,
             check_set: None,
             doc,
@@ -223,6 +226,12 @@ impl Row {
     /// Accepted, without meaning here.
     pub const fn ignored(mut self, reason: &'static str) -> Self {
         self.status = Status::Ignored(reason);
+        self
+    }
+
+    /// Acted on whenever it is set: the file that it names may have changed.
+    pub const fn reread(mut self) -> Self {
+        self.reread = true;
         self
     }
 

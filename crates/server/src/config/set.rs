@@ -23,6 +23,9 @@ pub enum SetError {
     },
 }
 
+/// Rows with values.
+type Values = Vec<(Param, Value)>;
+
 impl SetError {
     fn failed(name: &[u8], reason: impl ToString) -> Self {
         SetError::Failed {
@@ -50,7 +53,8 @@ impl Config {
     }
 
     /// Like [`Config::set`], and lets the server act on the change: `apply` sees the new values and the rows that
-    /// changed. Where it fails, every old value is back, `apply` is called once more with what it knew, and the
+    /// changed. A row that names a file to be
+    /// read anew counts as changed. Where it fails, every old value is back, `apply` is called once more with what it knew, and the
     /// row that it names is in the error.
     ///
     /// `apply` must not change the configuration: the writers' lock is held.
@@ -68,24 +72,12 @@ impl Config {
     {
         let params = self.check_names(pairs, local_client)?;
         let _writing = self.writer.lock();
-        let mut before: Vec<(Param, Value)> = Vec::with_capacity(params.len());
-        let mut after: Vec<(Param, Value)> = Vec::with_capacity(params.len());
-        for (&param, (name, text)) in params.iter().zip(pairs) {
-            // A row and its alias may both be given; the later one sees, and wins over, the earlier.
-            let earlier = after.iter().rev().find(|(known, _)| *known == param);
-            let current = earlier.map_or_else(|| self.value(param), |(_, value)| value.clone());
-            let row = param.row();
-            let args: Vec<&[u8]> = split_argument(row.kind.takes_words(), text);
-            let new = value::parse(row, &args, &current)
-                .and_then(|new| value::check_set(row, &new).map(|()| new))
-                .map_err(|reason| SetError::failed(name, reason))?;
-            before.push((param, self.value(param)));
-            after.push((param, new));
-        }
+        let (before, after) = self.parsed(&params, pairs)?;
         self.put_all(&after);
         let mut changed: Vec<Param> = Vec::new();
         for (param, old) in &before {
-            if self.value(*param) != *old && !changed.contains(param) {
+            let differs = param.row().reread || self.value(*param) != *old;
+            if differs && !changed.contains(param) {
                 changed.push(*param);
             }
         }
@@ -98,6 +90,34 @@ impl Config {
             return Err(SetError::failed(name, reason));
         }
         Ok(changed)
+    }
+
+    /// Whether [`Config::set`] would take these pairs.
+    ///
+    /// # Errors
+    /// As [`Config::set`].
+    pub fn check(&self, pairs: &[(&[u8], &[u8])], local_client: bool) -> Result<(), SetError> {
+        let params = self.check_names(pairs, local_client)?;
+        self.parsed(&params, pairs).map(drop)
+    }
+
+    /// The rows' values as they are, and as they are to be.
+    fn parsed(&self, params: &[Param], pairs: &[(&[u8], &[u8])]) -> Result<(Values, Values), SetError> {
+        let mut before: Values = Vec::with_capacity(pairs.len());
+        let mut after: Values = Vec::with_capacity(pairs.len());
+        for (&param, (name, text)) in params.iter().zip(pairs) {
+            // A row and its alias may both be given; the later one sees, and wins over, the earlier.
+            let earlier = after.iter().rev().find(|(known, _)| *known == param);
+            let current = earlier.map_or_else(|| self.value(param), |(_, value)| value.clone());
+            let row = param.row();
+            let args: Vec<&[u8]> = split_argument(row.kind.takes_words(), text);
+            let new = value::parse(row, &args, &current)
+                .and_then(|new| value::check_set(row, &new).map(|()| new))
+                .map_err(|reason| SetError::failed(name, reason))?;
+            before.push((param, self.value(param)));
+            after.push((param, new));
+        }
+        Ok((before, after))
     }
 
     fn put_all(&self, values: &[(Param, Value)]) {

@@ -58,7 +58,8 @@ fn every_default_parses_prints_as_itself_and_can_be_set() {
         }
         match row.mutability {
             Mutability::Mutable => {
-                assert_eq!(set(&config, &[(row.name, &printed)]), Ok(vec![]), "{}", row.name)
+                let changed = if row.reread { vec![param] } else { vec![] };
+                assert_eq!(set(&config, &[(row.name, &printed)]), Ok(changed), "{}", row.name);
             }
             Mutability::Immutable => {
                 assert_eq!(

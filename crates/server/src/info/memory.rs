@@ -70,12 +70,18 @@ pub(super) const ROWS: &[Row] = &[
     ("rss_overhead_bytes", |s| minus(s.rss, s.figures.resident)),
     ("mem_fragmentation_ratio", |s| fixed2(ratio(s.rss, s.used))),
     ("mem_fragmentation_bytes", |s| minus(s.rss, s.used)),
-    ("mem_not_counted_for_evict", |_| zero()),
-    ("mem_replication_backlog", |s| s.server.log.extent().2.to_string()),
-    ("mem_total_replication_buffers", |s| {
-        s.server.log.extent().2.to_string()
+    ("mem_not_counted_for_evict", |s| {
+        s.server.not_counted().to_string()
     }),
-    ("mem_clients_slaves", |_| zero()),
+    // What is kept for replicas that are not there, and what is held beyond that for those that are slow.
+    ("mem_replication_backlog", |s| {
+        let extent = s.server.log.extent();
+        (extent.stored() - extent.held).to_string()
+    }),
+    ("mem_total_replication_buffers", |s| {
+        s.server.log.extent().stored().to_string()
+    }),
+    ("mem_clients_slaves", |s| s.server.log.extent().held.to_string()),
     ("mem_clients_normal", |s| s.connections.memory.to_string()),
     ("mem_cluster_links", |_| zero()),
     ("mem_aof_buffer", |_| zero()),

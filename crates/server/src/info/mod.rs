@@ -10,6 +10,7 @@ mod cpu;
 mod keyspace;
 mod memory;
 mod persistence;
+mod replica;
 mod replication;
 mod server;
 mod snapshot;
@@ -22,8 +23,32 @@ pub use snapshot::Snapshot;
 /// One field.
 type Row = (&'static str, fn(&Snapshot<'_>) -> String);
 
+/// A piece of a section.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Fields that are always there.
+    Rows(&'static [Row]),
+    /// Lines whose number depends on the state.
+    Lines(fn(&Snapshot<'_>, &mut String)),
+}
+
+impl Part {
+    fn write(self, snapshot: &Snapshot<'_>, out: &mut String) {
+        match self {
+            Self::Rows(rows) => {
+                for (name, value) in rows {
+                    let _always = write!(out, "{name}:{}\r\n", value(snapshot));
+                }
+            }
+            Self::Lines(lines) => lines(snapshot, out),
+        }
+    }
+}
+
 /// What a section consists of.
 enum Body {
+    /// Pieces.
+    Parts(&'static [Part]),
     /// Fields that are always there.
     Rows(&'static [Row]),
     /// Lines whose number depends on the state.
@@ -47,12 +72,16 @@ const fn section(title: &'static str, by_default: bool, body: Body) -> Section {
 
 /// Every section in the order of the reply.
 const SECTIONS: &[Section] = &[
-    section("Server", true, Body::Rows(server::ROWS)),
+    section("Server", true, Body::Parts(server::PARTS)),
     section("Clients", true, Body::Rows(clients::ROWS)),
     section("Memory", true, Body::Rows(memory::ROWS)),
-    section("Persistence", true, Body::Rows(persistence::ROWS)),
+    section(
+        "Persistence",
+        true,
+        Body::Parts(&[Part::Rows(persistence::ROWS), Part::Lines(persistence::lines)]),
+    ),
     section("Stats", true, Body::Rows(stats::ROWS)),
-    section("Replication", true, Body::Rows(replication::ROWS)),
+    section("Replication", true, Body::Parts(replication::PARTS)),
     section("CPU", true, Body::Rows(cpu::ROWS)),
     section("Modules", true, Body::Rows(&[])),
     section("Commandstats", false, Body::Lines(commands::commandstats)),
@@ -61,7 +90,9 @@ const SECTIONS: &[Section] = &[
     section(
         "Cluster",
         true,
-        Body::Rows(&[("cluster_enabled", |_| "0".to_owned())]),
+        Body::Rows(&[("cluster_enabled", |s| {
+            u8::from(s.server.cluster.get().is_some()).to_string()
+        })]),
     ),
     section("Keyspace", true, Body::Lines(keyspace::lines)),
 ];
@@ -76,11 +107,8 @@ pub fn text(snapshot: &Snapshot<'_>, wanted: &[&[u8]]) -> String {
         }
         let _always = write!(out, "# {}\r\n", section.title);
         match section.body {
-            Body::Rows(rows) => {
-                for (name, value) in rows {
-                    let _always = write!(out, "{name}:{}\r\n", value(snapshot));
-                }
-            }
+            Body::Parts(parts) => parts.iter().for_each(|part| part.write(snapshot, &mut out)),
+            Body::Rows(rows) => Part::Rows(rows).write(snapshot, &mut out),
             Body::Lines(lines) => lines(snapshot, &mut out),
         }
     }

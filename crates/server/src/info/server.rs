@@ -1,20 +1,26 @@
 //! `# Server`.
 
+use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Row, Snapshot};
+use super::{Part, Row, Snapshot};
 use crate::config::Param;
 use crate::server::{REDIS_VERSION, VERSION};
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const PARTS: &[Part] = &[Part::Rows(ROWS), Part::Lines(ending)];
+
+const ROWS: &[Row] = &[
     ("redis_version", |_| REDIS_VERSION.to_owned()),
     ("holdfast_version", |_| VERSION.to_owned()),
     // No commit is compiled in: Redis says the same when it was built without a repository.
     ("redis_git_sha1", |_| "00000000".to_owned()),
     ("redis_git_dirty", |_| "0".to_owned()),
     ("redis_build_id", |_| build_id()),
-    ("redis_mode", |_| "standalone".to_owned()),
+    ("redis_mode", |s| {
+        let clustered = s.server.cluster.get().is_some();
+        if clustered { "cluster" } else { "standalone" }.to_owned()
+    }),
     ("os", |_| os()),
     ("arch_bits", |_| usize::BITS.to_string()),
     ("monotonic_clock", |_| "POSIX clock_gettime".to_owned()),
@@ -55,6 +61,13 @@ pub(super) const ROWS: &[Row] = &[
     ("io_threads_active", |s| super::bit(s.server.threads > 1)),
     ("threads", |s| s.server.threads.to_string()),
 ];
+
+/// While the server waits for its replicas before it ends.
+fn ending(s: &Snapshot<'_>, out: &mut String) {
+    if let Some(left) = s.server.ending.time_left() {
+        let _always = write!(out, "shutdown_in_milliseconds:{}\r\n", left.as_millis());
+    }
+}
 
 fn uptime(s: &Snapshot<'_>) -> u64 {
     s.server.started.elapsed().as_secs()

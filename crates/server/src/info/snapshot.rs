@@ -121,7 +121,9 @@ impl<'a> Snapshot<'a> {
     /// Bytes that are no data: what was in use at the start, tables, connections, the replication log.
     pub fn overhead(&self) -> u64 {
         let tables: usize = self.databases.iter().map(|db| db.overhead).sum();
-        self.server.startup_memory + (tables + self.connections.memory + self.server.log.extent().2) as u64
+        self.server.startup_memory
+            + (tables + self.connections.memory) as u64
+            + self.server.log.extent().stored()
     }
 
     /// Bytes of data.

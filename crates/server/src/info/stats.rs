@@ -1,10 +1,12 @@
 //! `# Stats`.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Row, Snapshot, fixed2};
 use crate::observe::runs_others;
 use crate::registry::Registry;
+use crate::replication::primary::Counts;
+use crate::throttle::Cause;
 
 pub(super) const ROWS: &[Row] = &[
     ("total_connections_received", |s| s.totals.connections.to_string()),
@@ -13,17 +15,34 @@ pub(super) const ROWS: &[Row] = &[
     ("total_net_input_bytes", |s| s.totals.net_in.to_string()),
     ("total_net_output_bytes", |s| s.totals.net_out.to_string()),
     ("total_net_repl_input_bytes", |_| zero()),
-    ("total_net_repl_output_bytes", |_| zero()),
+    ("total_net_repl_output_bytes", |s| count(s, |c| &c.sent)),
     ("instantaneous_input_kbps", |s| fixed2(s.rates.net_in / 1024.0)),
     ("instantaneous_output_kbps", |s| fixed2(s.rates.net_out / 1024.0)),
     ("instantaneous_input_repl_kbps", |_| "0.00".to_owned()),
-    ("instantaneous_output_repl_kbps", |_| "0.00".to_owned()),
+    ("instantaneous_output_repl_kbps", |s| {
+        fixed2(s.rates.repl_out / 1024.0)
+    }),
     ("rejected_connections", |s| {
         s.totals.rejected_connections.to_string()
     }),
-    ("sync_full", |_| zero()),
-    ("sync_partial_ok", |_| zero()),
-    ("sync_partial_err", |_| zero()),
+    ("sync_full", |s| count(s, |c| &c.full)),
+    ("sync_partial_ok", |s| count(s, |c| &c.partial)),
+    ("sync_partial_err", |s| count(s, |c| &c.refused)),
+    // How often writers were slowed for full synchronizations, what these hold, and replicas that were dropped or put off.
+    ("sync_writers_slowed", |s| {
+        s.server.throttle.times(Cause::FullSync).to_string()
+    }),
+    ("sync_held_bytes", |s| {
+        s.server
+            .replication
+            .primary
+            .held
+            .load(Ordering::Relaxed)
+            .to_string()
+    }),
+    ("sync_put_off", |s| count(s, |c| &c.put_off)),
+    ("replicas_dropped_lag", |s| count(s, |c| &c.lagged)),
+    ("replicas_dropped_timeout", |s| count(s, |c| &c.timed_out)),
     ("expired_keys", |s| s.totals.expired.to_string()),
     // The names that Redis and Valkey have for the same number.
     ("expired_subkeys", |s| s.totals.expired_fields.to_string()),
@@ -124,6 +143,13 @@ fn command_nanos(s: &Snapshot<'_>) -> u64 {
     counted
         .map(|entry| s.server.stats.command_total(entry.id).nanos)
         .sum()
+}
+
+/// A count of the primary's.
+fn count(s: &Snapshot<'_>, which: fn(&Counts) -> &AtomicU64) -> String {
+    which(&s.server.replication.primary.counts)
+        .load(Ordering::Relaxed)
+        .to_string()
 }
 
 fn zero() -> String {

@@ -5,64 +5,33 @@
 //! the worker's buffers. Output that the socket does not take and input that cannot be executed yet are kept here, both
 //! within limits.
 
+mod sending;
+mod waiting;
+
+pub use sending::commit_asked;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::BufMut;
-use holdfast_resp::OwnedFrame;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Sleep;
-use tokio_util::io::poll_read_buf;
+use tokio::io::ReadBuf;
 
-use crate::blocking::{self, Waiter};
+use crate::blocking;
 use crate::client::{Client, flag};
+use crate::net::output::Output;
+use crate::net::stream::Stream;
+use crate::replication::primary::Attachment;
+use crate::replication::primary::link::Link;
 use crate::server::Server;
-use crate::session::{Flow, Session, Wait};
+use crate::session::{Flow, Session};
 use crate::stats::Counters;
 use crate::worker::Worker;
 
-/// A stream of bytes to a client.
-#[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
-}
+use waiting::Waiting;
 
-impl Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_read_buf(&mut self, cx: &mut Context<'_>, buf: &mut impl BufMut) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(s) => poll_read_buf(Pin::new(s), cx, buf),
-            Self::Unix(s) => poll_read_buf(Pin::new(s), cx, buf),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-            Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
-        }
-    }
-}
-
-/// Output from which on a connection does not execute further commands until the client has read: 64 MiB, or 1 MiB when
-/// many connections hold output. What the client has sent meanwhile is kept, up to `client-query-buffer-limit`.
-const OUTPUT_HIGH: usize = 64 << 20;
-const OUTPUT_HIGH_CROWDED: usize = 1 << 20;
 /// Replies that pile up within one batch before they are sent.
 const BATCH_REPLY: usize = 1 << 20;
 /// Bytes of input kept back that are executed before other connections have their turn.
@@ -70,33 +39,31 @@ const BACKLOG_STEP: usize = 256 << 10;
 /// Buffers that are larger than this are given back after use.
 const KEEP_BUFFER: usize = 256 << 10;
 
-#[derive(Debug)]
-enum Waiting {
-    Nothing,
-    Keys {
-        waiter: Arc<Waiter>,
-        timer: Option<Pin<Box<Sleep>>>,
-    },
-    Pause {
-        frame: OwnedFrame,
-        timer: Pin<Box<Sleep>>,
-    },
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
     session: Session,
-    /// Output that the socket has not taken, from `sent` on.
-    out: Vec<u8>,
-    sent: usize,
+    /// Output that the socket has not taken.
+    out: Output,
+    /// The worker's reply has mail in it.
+    has_mail: bool,
     /// Input that has not been executed yet, from `taken` on.
     backlog: Vec<u8>,
     taken: usize,
     waiting: Waiting,
     closing: bool,
     eof: bool,
+    /// It has become a replica's: its task goes on as a [`Link`].
+    attached: Option<Attachment>,
+}
+
+/// Serves a connection to its end.
+pub async fn serve(mut connection: Connection) {
+    (&mut connection).await;
+    if let Some(link) = connection.as_link() {
+        link.await;
+    }
 }
 
 impl Connection {
@@ -105,36 +72,53 @@ impl Connection {
         Self {
             stream,
             session: Session::new(server, client),
-            out: Vec::new(),
-            sent: 0,
+            out: Output::default(),
+            has_mail: false,
             backlog: Vec::new(),
             taken: 0,
             waiting: Waiting::Nothing,
             closing: false,
             eof: false,
+            attached: None,
         }
     }
 
+    /// What it goes on as, if it has become a replica's.
+    fn as_link(&mut self) -> Option<Link<'_>> {
+        let attachment = self.attached.take()?;
+        let unsent = self.out.take_all();
+        Some(Link::new(&mut self.stream, &mut self.session, attachment, unsent))
+    }
+
     fn pending(&self) -> usize {
-        self.out.len() - self.sent
+        self.out.pending()
     }
 
     /// Runs until there is nothing to do. Ready: the connection is over.
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.client.waker.register(cx.waker());
         loop {
+            if self.attached.is_some() {
+                return Poll::Ready(());
+            }
             if self.session.client.is_killed() {
                 if self.session.client.overflowed() {
                     self.note_overflow(self.session.client.mail_len());
                 } else if self.session.client.has_mail() {
                     // What was sent to it before it was to end (a message, say) still goes out, as far as it is taken.
-                    self.session.client.take_mail(&mut self.out);
+                    self.take_mail();
                 }
                 let _last_words = self.poll_flush(cx);
                 return Poll::Ready(());
             }
             if self.session.client.has_mail() {
-                self.session.client.take_mail(&mut self.out);
+                self.take_mail();
+            }
+            if self.session.client.has_flag(flag::LEAVES_SHARDS) {
+                self.session.client.set_flag(flag::LEAVES_SHARDS, false);
+                let told = self.session.leave_foreign_channels();
+                self.out.buffer().extend_from_slice(&told);
+                self.hold();
             }
             match self.poll_flush(cx) {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
@@ -158,6 +142,8 @@ impl Connection {
                         cx.waker().wake_by_ref();
                         Poll::Pending
                     }
+                    // It has said all that it had to say, and waits for the reply.
+                    Ok(()) if self.out.is_held() => Poll::Pending,
                     Ok(()) | Err(_) => Poll::Ready(()),
                 };
             }
@@ -181,10 +167,15 @@ impl Connection {
                 return Poll::Pending;
             }
             if self.eof {
-                return Poll::Ready(());
+                return if self.out.is_held() {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                };
             }
             match ready!(self.poll_serve(cx)) {
                 Ok(true) => {}
+                Ok(false) if self.out.is_held() => self.eof = true,
                 Ok(false) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -257,6 +248,7 @@ impl Connection {
             let mut mail = w.reply.take();
             client.take_mail(&mut mail);
             w.reply.raw(&mail);
+            self.has_mail = true;
         }
         loop {
             let flow = self.session.process(input, w, BATCH_REPLY);
@@ -264,6 +256,7 @@ impl Connection {
                 let mut reply = w.reply.take();
                 client.take_mail(&mut reply);
                 w.reply.raw(&reply);
+                self.has_mail = true;
             }
             self.send_reply(w, cx);
             match flow {
@@ -272,6 +265,7 @@ impl Connection {
                 Flow::Close => self.close_after_reply(),
                 Flow::Blocked(wait) => self.wait_for_keys(wait),
                 Flow::Paused(frame) => self.wait_for_unpause(frame),
+                Flow::Replica(attachment) => self.attached = Some(*attachment),
             }
             break;
         }
@@ -282,75 +276,6 @@ impl Connection {
     fn close_after_reply(&mut self) {
         self.closing = true;
         self.session.client.set_flag(flag::CLOSE_AFTER_REPLY, true);
-    }
-
-    fn wait_for_keys(&mut self, Wait { waiter, timeout_ms }: Wait) {
-        let timer = timeout_ms.map(|ms| Box::pin(tokio::time::sleep(Duration::from_millis(ms))));
-        self.waiting = Waiting::Keys { waiter, timer };
-    }
-
-    fn wait_for_unpause(&mut self, frame: OwnedFrame) {
-        let ms = self.session.server.pause_left_ms().max(1);
-        self.waiting = Waiting::Pause {
-            frame,
-            timer: Box::pin(tokio::time::sleep(Duration::from_millis(ms))),
-        };
-    }
-
-    /// True if the connection may go on.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.waiting {
-            Waiting::Nothing => true,
-            Waiting::Keys { waiter, timer } => {
-                if waiter.is_done() {
-                    // Served: the reply was put into the mailbox before, under the same locks.
-                    self.session.client.take_mail(&mut self.out);
-                    self.waiting = Waiting::Nothing;
-                    cx.waker().wake_by_ref();
-                    return true;
-                }
-                if timer.as_mut().is_some_and(|t| t.as_mut().poll(cx).is_ready()) {
-                    let waiter = Arc::clone(waiter);
-                    if blocking::cancel(&self.session.server, &waiter) {
-                        self.out.extend_from_slice(&blocking::timeout_reply(&waiter));
-                    } else {
-                        self.session.client.take_mail(&mut self.out);
-                    }
-                    self.waiting = Waiting::Nothing;
-                    cx.waker().wake_by_ref();
-                    return true;
-                }
-                false
-            }
-            Waiting::Pause { timer, .. } => {
-                if self.session.server.is_paused() && timer.as_mut().poll(cx).is_pending() {
-                    return false;
-                }
-                if let Waiting::Pause { frame, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
-                    self.run_one(&frame, cx);
-                }
-                cx.waker().wake_by_ref();
-                matches!(self.waiting, Waiting::Nothing)
-            }
-        }
-    }
-
-    /// Runs a command that had to wait.
-    fn run_one(&mut self, frame: &OwnedFrame, cx: &mut Context<'_>) {
-        let Some(frame) = frame.frame() else { return };
-        Worker::with(|w, _| {
-            w.begin_batch();
-            w.reply.set_proto(self.session.proto);
-            let flow = self.session.execute(frame, w);
-            self.send_reply(w, cx);
-            match flow {
-                Flow::Continue => {}
-                Flow::Close => self.close_after_reply(),
-                Flow::Blocked(wait) => self.wait_for_keys(wait),
-                Flow::Paused(frame) => self.wait_for_unpause(frame),
-            }
-            w.end_batch();
-        });
     }
 
     /// Keeps reading while commands cannot be executed, so that the peer's end is noticed and its sending does not
@@ -387,6 +312,9 @@ impl Connection {
             match ready!(n) {
                 Ok(0) | Err(_) => {
                     self.eof = true;
+                    if self.out.is_held() {
+                        return Poll::Pending;
+                    }
                     return Poll::Ready(());
                 }
                 Ok(_) => {
@@ -396,101 +324,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Sends the worker's reply buffer; what the socket does not take is kept.
-    fn send_reply(&mut self, w: &mut Worker, cx: &mut Context<'_>) {
-        if w.reply.is_empty() {
-            return;
-        }
-        let mut done = 0;
-        if self.pending() == 0 {
-            while done < w.reply.len() {
-                match self.stream.poll_write(cx, &w.reply.as_bytes()[done..]) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        w.counters.net_out += n as u64;
-                        w.counters.writes += 1;
-                        done += n;
-                    }
-                    Poll::Ready(Ok(_) | Err(_)) => {
-                        self.session.client.kill();
-                        break;
-                    }
-                    Poll::Pending => break,
-                }
-            }
-        }
-        if done < w.reply.len() {
-            self.out.extend_from_slice(&w.reply.as_bytes()[done..]);
-        }
-        if w.reply.len() > KEEP_BUFFER {
-            drop(w.reply.take());
-        } else {
-            w.reply.clear();
-        }
-        self.session
-            .client
-            .output
-            .store(self.pending(), Ordering::Relaxed);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.pending() > 0 {
-            let n = ready!(self.stream.poll_write(cx, &self.out[self.sent..]))?;
-            if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += n;
-            // Who has waited long for this is not idle: `timeout` begins anew.
-            let now_ms = self.session.server.now_ms();
-            self.session
-                .client
-                .last_active_ms
-                .store(now_ms, Ordering::Relaxed);
-            Worker::with(|w, _| w.counters.net_out += n as u64);
-        }
-        if self.sent > 0 {
-            self.out.clear();
-            self.sent = 0;
-            if self.out.capacity() > KEEP_BUFFER {
-                self.out = Vec::new();
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn output_high(&self) -> usize {
-        if self.session.server.is_output_crowded() {
-            OUTPUT_HIGH_CROWDED
-        } else {
-            OUTPUT_HIGH
-        }
-    }
-
-    fn over_hard_limit(&mut self) -> bool {
-        let pending = self.pending();
-        if pending == 0 {
-            return false;
-        }
-        let over = self.session.server.over_hard_limit(&self.session.client, pending);
-        if over {
-            self.note_overflow(pending);
-        }
-        over
-    }
-
-    fn note_overflow(&self, pending: usize) {
-        let client = &self.session.client;
-        tracing::warn!(
-            client = client.id,
-            addr = client.addr,
-            pending,
-            "closing a client: its output is over the hard limit"
-        );
-        self.count(Counters {
-            output_limit_disconnections: 1,
-            ..Counters::default()
-        });
     }
 
     /// Counts what happens at a connection's end: its thread may have nothing else to do that would show it.

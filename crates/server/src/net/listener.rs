@@ -13,9 +13,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
-use crate::client::Client;
+use crate::client::{Client, flag};
 use crate::config::Param;
-use crate::net::connection::{Connection, Stream};
+use crate::net::connection::{self, Connection};
+use crate::net::stream::Stream;
 use crate::server::{SPARE_ROW, Server};
 use crate::worker::Worker;
 
@@ -24,6 +25,8 @@ use crate::worker::Worker;
 pub enum Accepted {
     /// Over TCP.
     Tcp(std::net::TcpStream, SocketAddr),
+    /// Over TLS; nothing has been said yet.
+    Tls(std::net::TcpStream, SocketAddr),
     /// Over a unix socket.
     Unix(std::os::unix::net::UnixStream),
 }
@@ -36,15 +39,32 @@ pub struct WorkerHandle {
     connections: Arc<AtomicUsize>,
 }
 
-/// Binds `bind` x `port`. Addresses behind `-` may be missing.
+/// A socket that is listened on.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub socket: std::net::TcpListener,
+    /// Those who connect speak TLS.
+    pub tls: bool,
+}
+
+/// Binds `bind` x `port` and `bind` x `tls-port`. Addresses behind `-` may be missing.
 ///
 /// # Errors
 /// An address cannot be bound; the text names it.
-pub fn bind_tcp(server: &Server) -> io::Result<Vec<std::net::TcpListener>> {
-    let port = server.config.int(Param::Port) as u16;
-    if port == 0 {
-        return Ok(Vec::new());
+pub fn bind_tcp(server: &Server) -> io::Result<Vec<Listening>> {
+    let mut listeners = Vec::new();
+    for (param, tls) in [(Param::Port, false), (Param::TlsPort, true)] {
+        let port = server.config.int(param) as u16;
+        if port != 0 {
+            let sockets = bind_port(server, port)?;
+            listeners.extend(sockets.into_iter().map(|socket| Listening { socket, tls }));
+        }
     }
+    Ok(listeners)
+}
+
+fn bind_port(server: &Server, port: u16) -> io::Result<Vec<std::net::TcpListener>> {
     let backlog = server.config.int(Param::TcpBacklog) as i32;
     let mut listeners = Vec::new();
     for (address, optional) in server.config.bind() {
@@ -155,14 +175,20 @@ fn start_worker(
 ) -> io::Result<(WorkerHandle, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(server);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(61)
+        .on_thread_park(move || connection::commit_asked(&asked, row))
         .build()?;
     let (server, count) = (Arc::clone(server), Arc::clone(&connections));
     let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
         Worker::install(Worker::new(Arc::clone(&server), row));
-        runtime.block_on(work(server, receiver, count));
+        let gate = Arc::clone(&server);
+        runtime.block_on(async {
+            tokio::spawn(async move { gate.gate.serve(row).await });
+            work(server, receiver, count).await;
+        });
     })?;
     let handle = WorkerHandle {
         row,
@@ -180,18 +206,28 @@ async fn work(server: Arc<Server>, mut receiver: mpsc::UnboundedReceiver<Accepte
         };
         let Some(accepted) = accepted else { return };
         let count = Arc::clone(&count);
+        let place = Place(count);
+        if let Accepted::Tls(stream, peer) = accepted {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                match shake_hands(&server, stream, peer).await {
+                    Ok(connection) => connection::serve(connection).await,
+                    Err(error) => {
+                        tracing::warn!("Error accepting a client connection: {error} (addr={peer})");
+                    }
+                }
+                drop(place);
+            });
+            continue;
+        }
         match open(&server, accepted) {
             Ok(connection) => {
-                let place = Place(count);
                 tokio::spawn(async move {
-                    connection.await;
+                    connection::serve(connection).await;
                     drop(place);
                 });
             }
-            Err(error) => {
-                tracing::debug!(%error, "a connection ended before it began");
-                count.fetch_sub(1, Ordering::Relaxed);
-            }
+            Err(error) => tracing::debug!(%error, "a connection ended before it began"),
         }
     }
 }
@@ -205,33 +241,56 @@ impl Drop for Place {
     }
 }
 
+/// The beginning of a connection over TLS. It counts as a client from the start, and has its time.
+async fn shake_hands(
+    server: &Arc<Server>,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+) -> io::Result<Connection> {
+    /// A peer that says nothing is not waited for.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let _counted = server.clients.handshake();
+    let laddr = stream.local_addr()?.to_string();
+    let fd = stream.as_raw_fd();
+    let Some(config) = server.tls.current().server else {
+        return Err(io::Error::other("TLS has been switched off"));
+    };
+    let stream = tokio::net::TcpStream::from_std(stream)?;
+    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+    let stream = tokio::time::timeout(PATIENCE, handshake)
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within ten seconds"))??;
+    Ok(enter(
+        server,
+        Stream::Tls(Box::new(stream)),
+        peer.to_string(),
+        laddr,
+        fd,
+    ))
+}
+
 /// Makes a connection out of a socket: runs on the worker that will serve it.
 fn open(server: &Arc<Server>, accepted: Accepted) -> io::Result<Connection> {
-    let (stream, addr, laddr, fd, unix) = match accepted {
-        Accepted::Tcp(s, peer) => {
+    match accepted {
+        Accepted::Tcp(s, peer) | Accepted::Tls(s, peer) => {
             let laddr = s.local_addr()?.to_string();
             let fd = s.as_raw_fd();
-            (
-                Stream::Tcp(tokio::net::TcpStream::from_std(s)?),
-                peer.to_string(),
-                laddr,
-                fd,
-                false,
-            )
+            let stream = Stream::Tcp(tokio::net::TcpStream::from_std(s)?);
+            Ok(enter(server, stream, peer.to_string(), laddr, fd))
         }
         Accepted::Unix(s) => {
             let path = String::from_utf8_lossy(&server.config.text(Param::Unixsocket)).into_owned();
             let fd = s.as_raw_fd();
             let addr = format!("{path}:0");
-            (
-                Stream::Unix(tokio::net::UnixStream::from_std(s)?),
-                addr.clone(),
-                addr,
-                fd,
-                true,
-            )
+            let stream = Stream::Unix(tokio::net::UnixStream::from_std(s)?);
+            Ok(enter(server, stream, addr.clone(), addr, fd))
         }
-    };
+    }
+}
+
+/// A client has come.
+fn enter(server: &Arc<Server>, stream: Stream, addr: String, laddr: String, fd: i32) -> Connection {
+    let unix = matches!(stream, Stream::Unix(_));
     let client = Arc::new(Client::new(
         server.clients.next_id(),
         addr,
@@ -240,19 +299,20 @@ fn open(server: &Arc<Server>, accepted: Accepted) -> io::Result<Connection> {
         server.now_ms(),
         unix,
     ));
+    client.set_flag(flag::TLS, matches!(stream, Stream::Tls(_)));
     server.apply_output_limit(&client);
     server.clients.add(Arc::clone(&client));
     tracing::debug!(client = client.id, addr = client.addr, "accepted");
-    Ok(Connection::new(stream, Arc::clone(server), client))
+    Connection::new(stream, Arc::clone(server), client)
 }
 
 /// Accepts until the server ends.
-pub async fn accept_tcp(server: Arc<Server>, listener: TcpListener, workers: Vec<WorkerHandle>) {
+pub async fn accept_tcp(server: Arc<Server>, listener: TcpListener, tls: bool, workers: Vec<WorkerHandle>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match stream.into_std() {
                 Ok(stream) => {
-                    if let Err(error) = admit_tcp(&server, stream, peer, &workers) {
+                    if let Err(error) = admit_tcp(&server, stream, peer, tls, &workers) {
                         tracing::debug!(%error, "a connection could not be set up");
                     }
                 }
@@ -297,14 +357,15 @@ fn admit_tcp(
     server: &Arc<Server>,
     stream: std::net::TcpStream,
     peer: SocketAddr,
+    tls: bool,
     workers: &[WorkerHandle],
 ) -> io::Result<()> {
     if server.clients.count() >= max_clients(server) {
-        refuse(server, SockRef::from(&stream), TOO_MANY);
+        refuse(server, SockRef::from(&stream), if tls { "" } else { TOO_MANY });
         return Ok(());
     }
     if server.config.flag(Param::ProtectedMode) && server.acl.users.default_is_open() && !is_loopback(&peer) {
-        refuse(server, SockRef::from(&stream), PROTECTED);
+        refuse(server, SockRef::from(&stream), if tls { "" } else { PROTECTED });
         return Ok(());
     }
     stream.set_nodelay(true)?;
@@ -318,7 +379,12 @@ fn admit_tcp(
         SockRef::from(&stream).set_tcp_keepalive(&probe)?;
     }
     count_connection(server, true);
-    give(server, workers, Accepted::Tcp(stream, peer));
+    let accepted = if tls {
+        Accepted::Tls(stream, peer)
+    } else {
+        Accepted::Tcp(stream, peer)
+    };
+    give(server, workers, accepted);
     Ok(())
 }
 
@@ -331,6 +397,7 @@ fn is_loopback(peer: &SocketAddr) -> bool {
 
 fn refuse(server: &Server, socket: SockRef<'_>, text: &str) {
     count_connection(server, false);
+    // Over TLS the text would only break the handshake; the end of the connection says as much.
     let _best_effort = socket.send(text.as_bytes());
 }
 

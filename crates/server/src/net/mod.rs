@@ -2,3 +2,7 @@
 
 pub mod connection;
 pub mod listener;
+pub mod outbound;
+pub mod output;
+pub mod stream;
+pub mod tls;

@@ -14,12 +14,14 @@ use holdfast_storage::keyspace::{KeyHash, Locked, ShardSet};
 use super::busy::{Kind, Running};
 use crate::acl::{self, Origin};
 use crate::client::flag;
+use crate::cluster::check;
 use crate::commands::wants_all;
 use crate::config::Param;
 use crate::execute::{self, Caller};
 use crate::registry::{Entry, KeyPlan, Registry, Run};
+use crate::server::TOO_FEW_REPLICAS;
 use crate::session::Session;
-use crate::worker::Worker;
+use crate::worker::{Source, Worker};
 
 /// One run on locked shards.
 pub(super) struct ScriptHost<'a, 'k> {
@@ -43,6 +45,8 @@ pub(super) struct Rules<'a> {
     pub(super) out_of_memory: bool,
     /// Shards of the keys that it has declared.
     pub(super) declared: &'a ShardSet,
+    /// In cluster mode: all its keys must be in one slot.
+    pub(super) one_slot: bool,
     /// It may be aborted and run again with all shards, as long as nobody can tell.
     pub(super) may_start_over: bool,
 }
@@ -56,6 +60,8 @@ pub(super) struct Seen {
     pub(super) told: bool,
     /// It touched a shard that it has not declared.
     pub(super) strayed: bool,
+    /// In cluster mode: the slot of its keys.
+    pub(super) slot: Option<u16>,
     /// It was aborted and has to run again.
     pub(super) starts_over: bool,
 }
@@ -83,6 +89,7 @@ impl ScriptHost<'_, '_> {
         match entry.run {
             Run::Data(handler) => {
                 let known = self.reach(entry, &frame)?;
+                self.check_slot(entry, &frame)?;
                 self.note_write(entry)?;
                 let caller = Caller {
                     db: self.session.db,
@@ -97,6 +104,7 @@ impl ScriptHost<'_, '_> {
                 if wants_all(entry) {
                     self.reach_all()?;
                 }
+                self.check_slot(entry, &frame)?;
                 self.note_write(entry)?;
                 self.seen.told |= !matches!(entry.spec.name, "ping" | "echo" | "select" | "time");
                 self.w.counters.commands += 1;
@@ -122,11 +130,36 @@ impl ScriptHost<'_, '_> {
         if writes && !self.rules.may_write {
             return Err("ERR Write commands are not allowed from read-only scripts.".into());
         }
+        if self.w.server.has_too_few_replicas() && entry.is(Flags::WRITE) && !self.seen.wrote {
+            return Err(TOO_FEW_REPLICAS.into());
+        }
+        if !entry.is(Flags::STALE) && self.w.server.is_stale() {
+            return Err("ERR Can not execute the command on a stale replica".into());
+        }
         // A script that has begun to write may come to its end: half of it would be worse.
-        if self.rules.out_of_memory && entry.is(Flags::DENYOOM) && !self.seen.wrote {
+        if self.seen.wrote {
+            return Ok(());
+        }
+        // What a log holds has been written already.
+        if entry.is(Flags::WRITE)
+            && self.w.source == Source::Clients
+            && let Some(text) = self.w.server.write_refusal()
+        {
+            return Err(Refusal::Error(text.into_owned()));
+        }
+        if self.rules.out_of_memory && entry.is(Flags::DENYOOM) {
             return Err("OOM command not allowed when used memory > 'maxmemory'.".into());
         }
         Ok(())
+    }
+
+    /// In cluster mode: the keys are this node's, and in the slot of those before. They are locked.
+    fn check_slot(&mut self, entry: &'static Entry, frame: &Frame<'_>) -> Result<(), Refusal> {
+        if self.w.router.is_none() {
+            return Ok(());
+        }
+        let slot = self.rules.one_slot.then_some(&mut self.seen.slot);
+        check::from_script(self.session, self.w, entry, frame, self.locked, slot).map_err(Refusal::from)
     }
 
     /// Notes a write before it happens. A run that somebody wants to end is not let begin to write: it could then not be

@@ -103,6 +103,17 @@ impl LibrarySet {
         Ok(())
     }
 
+    /// A function of the library that another library has.
+    pub fn collision(&self, library: &Library) -> Option<Vec<u8>> {
+        let own = self.libraries.get(&library.name);
+        let is_own = |function: &Arc<Function>| {
+            own.is_some_and(|own| own.functions.iter().any(|known| Arc::ptr_eq(known, function)))
+        };
+        let mut functions = library.functions.iter();
+        let taken = functions.find(|f| self.function(&f.name).is_some_and(|known| !is_own(known)));
+        taken.map(|function| function.name.clone())
+    }
+
     /// Removes a library. False: there is none.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.libraries.remove(name) else {

@@ -18,13 +18,14 @@ use super::Learned;
 use super::busy::Kind;
 use super::host::{LoadingHost, Rules, ScriptHost, Seen};
 use super::local::Local;
+use crate::cluster::check;
+use crate::cluster::route::Redirect;
 use crate::commands::{Call, ServerError, ServerResult};
 use crate::config::Param;
 use crate::execute;
-use crate::memory;
-use crate::server::Server;
+use crate::server::{READONLY, STALE, Server};
 use crate::session::Flow;
-use crate::worker::Transaction;
+use crate::worker::{Source, Transaction};
 
 /// What is to run.
 pub struct Job<'j> {
@@ -81,16 +82,30 @@ pub fn run(
     invoke: impl Fn(&Vm, &mut dyn Host, usize) -> Result<Answer, ScriptError>,
 ) -> ServerResult {
     let server = Arc::clone(&call.session.server);
+    if server.is_stale() && !job.flags.has(ScriptFlags::ALLOW_STALE) {
+        return Err(ServerError::new(STALE));
+    }
+    let says_that_it_writes = !job.flags.has(ScriptFlags::COMPAT) && !job.flags.has(ScriptFlags::NO_WRITES);
+    if says_that_it_writes && server.is_read_only() {
+        return Err(ServerError::new(READONLY));
+    }
     let short = call.w.maxmemory > 0
         && match call.locked {
             // Keys cannot be evicted while shards are held.
-            Some(_) => memory::used() > call.w.maxmemory,
+            Some(_) => server.is_over(call.w.maxmemory),
             None => !server.make_room(call.w),
         };
     let out_of_memory = short && !job.flags.has(ScriptFlags::ALLOW_OOM);
     let checked_as_a_whole = !job.flags.has(ScriptFlags::COMPAT);
-    if out_of_memory && checked_as_a_whole && !job.flags.has(ScriptFlags::NO_WRITES) {
-        return Err(ServerError::new(OOM));
+    if checked_as_a_whole && !job.flags.has(ScriptFlags::NO_WRITES) {
+        if call.w.source == Source::Clients
+            && let Some(text) = server.write_refusal()
+        {
+            return Err(ServerError::new(text));
+        }
+        if out_of_memory {
+            return Err(ServerError::new(OOM));
+        }
     }
     let declared = job.declared(&server.keyspace);
     let limit = server.config.int(Param::LuaMemoryLimit).max(0) as usize;
@@ -104,12 +119,17 @@ pub fn run(
                 may_write: !job.read_only && !job.flags.has(ScriptFlags::NO_WRITES),
                 out_of_memory,
                 declared: &declared,
+                one_slot: !job.flags.has(ScriptFlags::COMPAT)
+                    && !job.flags.has(ScriptFlags::ALLOW_CROSS_SLOT_KEYS),
                 may_start_over,
             },
             session: call.session,
             w: call.w,
             locked,
-            seen: Seen::default(),
+            seen: Seen {
+                slot: job.keys().next().map(|key| server.keyspace.hash(key).slot),
+                ..Seen::default()
+            },
             running: None,
         };
         std::mem::swap(&mut host.w.reply, &mut local.reply);
@@ -137,12 +157,26 @@ pub fn run(
             let Some(mut locked) = server.keyspace.lock_unless(set, &server.scripts.busy.flag) else {
                 return Err(ServerError::new(server.scripts.busy.text_now()));
             };
+            let router = call.w.router.as_ref();
+            if router.is_some_and(|router| router.must_look_again(&server)) {
+                let found = check::locked_command(call.session, call.w, call.entry, &job.command, &locked);
+                match found {
+                    Ok(()) => {}
+                    Err(Redirect::Wait) => return Ok(Flow::Paused(job.command.to_owned())),
+                    Err(redirect) => return Err(ServerError(redirect.text())),
+                }
+            }
             call.w.transaction = Some(Transaction::default());
             let (result, seen) = once(call, &mut locked, few);
             execute::end_transaction(call.w);
+            let has_keys = seen.wrote || job.keys().next().is_some();
+            let late = has_keys.then(|| check::late(call.w, seen.wrote)).flatten();
             drop(locked);
             if seen.strayed || job.learned.is_unknown() && result.is_ok() {
                 job.learned.note(!seen.strayed);
+            }
+            if let Some(text) = late {
+                return Err(ServerError::new(text));
             }
             if !seen.starts_over {
                 break result;

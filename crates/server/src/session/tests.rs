@@ -1,6 +1,7 @@
 //! Sessions without sockets, on a clock that the tests turn: what clients see of each other.
 
 mod clients;
+mod cluster;
 mod scripting;
 mod tracking;
 
@@ -13,6 +14,7 @@ use holdfast_storage::evict::Policy;
 
 use super::*;
 use crate::config::{Invocation, parse_command_line};
+use crate::throttle::Cause;
 
 /// A server, a thread's worker and what waits to be freed.
 pub(crate) struct Desk {
@@ -25,13 +27,41 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub fn new() -> Self {
-        let words = ["--save", "", "--enable-debug-command", "yes"].map(Into::into);
+        Self::with(&[], |_| {})
+    }
+
+    /// With more words on the command line, and a server that is prepared before its thread begins.
+    pub fn with(more: &[&str], prepare: impl FnOnce(&Arc<Server>)) -> Self {
+        let words = ["--save", "", "--enable-debug-command", "yes"];
+        let words: Vec<_> = words.iter().chain(more).map(Into::into).collect();
         let Invocation::Run { config } =
             parse_command_line(&words, &mut std::io::empty()).expect("good words")
         else {
             panic!("the command line starts no server");
         };
         let (server, garbage) = Server::new(*config, 1);
+        prepare(&server);
+        let w = Worker::new(Arc::clone(&server), 0);
+        Self {
+            server,
+            w,
+            garbage,
+            ahead_ms: 0,
+        }
+    }
+
+    /// A desk whose server has its files there.
+    pub fn with_files(fs: Arc<dyn holdfast_persistence::fs::Fs>, more: &[&str]) -> Self {
+        let mut words: Vec<std::ffi::OsString> = ["--save", ""].map(Into::into).to_vec();
+        words.extend(more.iter().map(Into::into));
+        let Invocation::Run { config } =
+            parse_command_line(&words, &mut std::io::empty()).expect("good words")
+        else {
+            panic!("the command line starts no server");
+        };
+        let (mut server, garbage) = Server::new(*config, 1);
+        let own = Arc::get_mut(&mut server).expect("nobody else has it yet");
+        Arc::get_mut(&mut own.saving).expect("nor its part").fs = fs;
         let w = Worker::new(Arc::clone(&server), 0);
         Self {
             server,
@@ -190,6 +220,35 @@ fn a_transaction_of_one_command_that_becomes_several_is_a_block_in_the_log() {
         log.starts_with("*1 $5 MULTI ") && log.ends_with("*1 $4 EXEC "),
         "{log}"
     );
+}
+
+#[test]
+fn writers_wait_while_somebody_is_behind_and_readers_do_not() {
+    let mut desk = Desk::new();
+    let mut s = desk.session();
+    desk.run(&mut s, "SET k v");
+    let server = Arc::clone(&desk.server);
+    let hold = |cause, on| server.throttle.set(&server.clients, cause, on);
+    hold(Cause::Snapshot, true);
+    hold(Cause::AppendOnlyFile, true);
+    hold(Cause::AppendOnlyFile, true);
+    assert_eq!(
+        desk.run(&mut s, "GET k\nSET k w\nPING"),
+        "$1 v ",
+        "the second one waits"
+    );
+    let mut t = desk.session();
+    assert_eq!(
+        desk.run(&mut t, "MULTI\nSET k x\nEXEC\nPING"),
+        "+OK +QUEUED ",
+        "EXEC waits"
+    );
+    hold(Cause::Snapshot, false);
+    assert!(server.throttle.is_on());
+    hold(Cause::AppendOnlyFile, false);
+    assert!(!server.throttle.is_on());
+    assert_eq!(server.throttle.times(Cause::AppendOnlyFile), 1);
+    assert_eq!(desk.run(&mut t, "EXEC"), "*1 +OK ");
 }
 
 #[test]
@@ -374,7 +433,9 @@ const WORDS: &[&str] = &[
 ];
 
 /// Commands whose purpose is to end or to stall.
-const LEFT_OUT: &[&str] = &["shutdown", "debug", "quit", "monitor", "config", "client"];
+const LEFT_OUT: &[&str] = &[
+    "shutdown", "debug", "quit", "monitor", "config", "client", "psync", "sync", "replconf",
+];
 
 fn reply_count(mut bytes: &[u8]) -> usize {
     fn skip(bytes: &mut &[u8]) -> Option<()> {
@@ -496,7 +557,7 @@ fn no_arguments_panic_and_every_command_has_one_reply() {
             Flow::Blocked(wait) => {
                 blocking::cancel(&desk.server, &wait.waiter);
             }
-            Flow::Close | Flow::Paused(_) => {}
+            Flow::Close | Flow::Paused(_) | Flow::Replica(_) => {}
         }
         while desk.garbage.try_recv().is_ok() {}
     }

@@ -8,6 +8,7 @@ use holdfast_commands::spec::{Group, Spec};
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::acl;
+use crate::commands::agreed;
 use crate::registry::Run;
 use crate::session::Flow;
 
@@ -40,6 +41,9 @@ pub(super) const ACL_SAVE: ServerCommand = ServerCommand {
 };
 
 fn load(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    if agreed::applies(call)? {
+        return agreed::users::load(call);
+    }
     let server = Arc::clone(&call.session.server);
     let me = call.session.client.id;
     let ends_me = acl::load(&server, Some((me, call.locked.as_deref_mut()))).map_err(error)?;

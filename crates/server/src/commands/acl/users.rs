@@ -9,6 +9,7 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::acl::{self, defaults};
+use crate::commands::agreed;
 use crate::registry::Run;
 use crate::session::Flow;
 
@@ -86,6 +87,10 @@ pub(super) const ACL_USERS: ServerCommand = ServerCommand {
 };
 
 fn set_user(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if agreed::applies(call)? {
+        let rules = args.from(3).map(<[u8]>::to_vec).collect();
+        return agreed::users::set(call, args.get(2), rules);
+    }
     let server = Arc::clone(&call.session.server);
     let account = server
         .acl
@@ -102,6 +107,10 @@ fn delete_users(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     let server = Arc::clone(&call.session.server);
     if args.from(2).any(|name| name == b"default") {
         return Err(ServerError::new("ERR The 'default' user cannot be removed"));
+    }
+    if agreed::applies(call)? {
+        let names = args.from(2).map(<[u8]>::to_vec).collect();
+        return agreed::users::delete(call, names);
     }
     let (mut count, mut ends_me) = (0, false);
     let me = call.session.client.id;

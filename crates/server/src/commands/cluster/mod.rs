@@ -1,14 +1,28 @@
-//! CLUSTER: <https://redis.io/commands/?group=cluster>, and ASKING, READONLY, READWRITE. There is no cluster mode yet, and a
-//! server that is told to run in it does not start; so all of them answer as an instance does whose cluster support is
-//! switched off. The declarations of the subcommands are in [`slots`] and [`nodes`].
+//! CLUSTER: <https://redis.io/commands/?group=cluster>, and ASKING, READONLY, READWRITE. An instance with cluster support
+//! off answers all of them with one error.
+//!
+//! ```text
+//! nodes, slots   declarations                 show    what shows the cluster
+//! job            how subcommands run          admin   what changes it        keys   what is about keys
+//! migration      slots that travel with their keys
+//! ```
 
+mod admin;
+mod job;
+mod keys;
+pub mod migration;
 pub mod nodes;
+mod show;
 pub mod slots;
 
+pub use job::{run_queue, takes};
+
+use holdfast_commands::args::Args;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Group, Spec};
 
-use super::{ServerCommand, ServerError};
+use super::{Call, ServerCommand, ServerError, ServerResult};
+use crate::client::flag;
 use crate::registry::Run;
 
 /// The commands; those of the other files are listed there.
@@ -33,7 +47,7 @@ const ASKING: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: Run::Server(asking),
 };
 
 const CLUSTER: ServerCommand = ServerCommand {
@@ -60,7 +74,7 @@ const CLUSTER_HELP: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_INFO: ServerCommand = ServerCommand {
@@ -75,7 +89,7 @@ const CLUSTER_INFO: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const READONLY: ServerCommand = ServerCommand {
@@ -90,7 +104,7 @@ const READONLY: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: Run::Server(|call, _| set_readonly(call, true)),
 };
 
 const READWRITE: ServerCommand = ServerCommand {
@@ -105,8 +119,26 @@ const READWRITE: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: Run::Server(|call, _| set_readonly(call, false)),
 };
 
-/// The answer of all of them.
-const OFF: Run = Run::Server(|_, _| Err(ServerError::new("ERR This instance has cluster support disabled")));
+/// Every subcommand of CLUSTER.
+const RUN: Run = Run::Server(job::run);
+
+/// The answer where cluster support is off.
+fn off() -> ServerError {
+    ServerError::new("ERR This instance has cluster support disabled")
+}
+
+fn asking(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
+    call.session.server.cluster.get().ok_or_else(off)?;
+    call.session.asking = true;
+    call.ok()
+}
+
+fn set_readonly(call: &mut Call<'_, '_>, on: bool) -> ServerResult {
+    call.session.server.cluster.get().ok_or_else(off)?;
+    call.session.readonly = on;
+    call.session.client.set_flag(flag::READONLY, on);
+    call.ok()
+}

@@ -3,7 +3,7 @@
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Deprecated, Group, Spec};
 
-use super::OFF;
+use super::RUN;
 use crate::commands::ServerCommand;
 
 /// The family.
@@ -37,7 +37,7 @@ const CLUSTER_BUMPEPOCH: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_COUNT_FAILURE_REPORTS: ServerCommand = ServerCommand {
@@ -53,7 +53,7 @@ const CLUSTER_COUNT_FAILURE_REPORTS: ServerCommand = ServerCommand {
         args: &[Arg::string("node-id")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_FAILOVER: ServerCommand = ServerCommand {
@@ -72,7 +72,7 @@ const CLUSTER_FAILOVER: ServerCommand = ServerCommand {
         .opt()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_FORGET: ServerCommand = ServerCommand {
@@ -87,7 +87,7 @@ const CLUSTER_FORGET: ServerCommand = ServerCommand {
         args: &[Arg::string("node-id")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_LINKS: ServerCommand = ServerCommand {
@@ -102,7 +102,7 @@ const CLUSTER_LINKS: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_MEET: ServerCommand = ServerCommand {
@@ -121,7 +121,7 @@ const CLUSTER_MEET: ServerCommand = ServerCommand {
         ],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_MYID: ServerCommand = ServerCommand {
@@ -135,7 +135,7 @@ const CLUSTER_MYID: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_MYSHARDID: ServerCommand = ServerCommand {
@@ -150,7 +150,7 @@ const CLUSTER_MYSHARDID: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_NODES: ServerCommand = ServerCommand {
@@ -165,7 +165,7 @@ const CLUSTER_NODES: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_REPLICAS: ServerCommand = ServerCommand {
@@ -181,7 +181,7 @@ const CLUSTER_REPLICAS: ServerCommand = ServerCommand {
         args: &[Arg::string("node-id")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_REPLICATE: ServerCommand = ServerCommand {
@@ -196,7 +196,7 @@ const CLUSTER_REPLICATE: ServerCommand = ServerCommand {
         args: &[Arg::string("node-id")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_RESET: ServerCommand = ServerCommand {
@@ -215,7 +215,7 @@ const CLUSTER_RESET: ServerCommand = ServerCommand {
         .opt()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SAVECONFIG: ServerCommand = ServerCommand {
@@ -229,7 +229,7 @@ const CLUSTER_SAVECONFIG: ServerCommand = ServerCommand {
         complexity: "O(1)",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SET_CONFIG_EPOCH: ServerCommand = ServerCommand {
@@ -244,7 +244,7 @@ const CLUSTER_SET_CONFIG_EPOCH: ServerCommand = ServerCommand {
         args: &[Arg::integer("config-epoch")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SLAVES: ServerCommand = ServerCommand {
@@ -264,5 +264,5 @@ const CLUSTER_SLAVES: ServerCommand = ServerCommand {
         }),
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };

@@ -3,7 +3,7 @@
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Deprecated, Group, Spec};
 
-use super::OFF;
+use super::RUN;
 use crate::commands::ServerCommand;
 
 /// The family.
@@ -19,6 +19,7 @@ pub const COMMANDS: &[&ServerCommand] = &[
     &CLUSTER_SETSLOT,
     &CLUSTER_SHARDS,
     &CLUSTER_SLOTS,
+    &CLUSTER_SLOT_STATS,
 ];
 
 const CLUSTER_ADDSLOTS: ServerCommand = ServerCommand {
@@ -33,7 +34,7 @@ const CLUSTER_ADDSLOTS: ServerCommand = ServerCommand {
         args: &[Arg::integer("slot").multi()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_ADDSLOTSRANGE: ServerCommand = ServerCommand {
@@ -52,7 +53,7 @@ const CLUSTER_ADDSLOTSRANGE: ServerCommand = ServerCommand {
         .multi()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_COUNTKEYSINSLOT: ServerCommand = ServerCommand {
@@ -67,7 +68,7 @@ const CLUSTER_COUNTKEYSINSLOT: ServerCommand = ServerCommand {
         args: &[Arg::integer("slot")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_DELSLOTS: ServerCommand = ServerCommand {
@@ -82,7 +83,7 @@ const CLUSTER_DELSLOTS: ServerCommand = ServerCommand {
         args: &[Arg::integer("slot").multi()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_DELSLOTSRANGE: ServerCommand = ServerCommand {
@@ -101,7 +102,7 @@ const CLUSTER_DELSLOTSRANGE: ServerCommand = ServerCommand {
         .multi()],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_FLUSHSLOTS: ServerCommand = ServerCommand {
@@ -115,7 +116,7 @@ const CLUSTER_FLUSHSLOTS: ServerCommand = ServerCommand {
         complexity: "O(N), N: slots of this node",
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_GETKEYSINSLOT: ServerCommand = ServerCommand {
@@ -131,7 +132,7 @@ const CLUSTER_GETKEYSINSLOT: ServerCommand = ServerCommand {
         args: &[Arg::integer("slot"), Arg::integer("count")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_KEYSLOT: ServerCommand = ServerCommand {
@@ -146,7 +147,7 @@ const CLUSTER_KEYSLOT: ServerCommand = ServerCommand {
         args: &[Arg::string("key")],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SETSLOT: ServerCommand = ServerCommand {
@@ -172,7 +173,7 @@ const CLUSTER_SETSLOT: ServerCommand = ServerCommand {
         ],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SHARDS: ServerCommand = ServerCommand {
@@ -187,7 +188,7 @@ const CLUSTER_SHARDS: ServerCommand = ServerCommand {
         tips: &["nondeterministic_output"],
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
 };
 
 const CLUSTER_SLOTS: ServerCommand = ServerCommand {
@@ -206,5 +207,39 @@ const CLUSTER_SLOTS: ServerCommand = ServerCommand {
         }),
         ..Spec::DEFAULT
     },
-    run: OFF,
+    run: RUN,
+};
+
+const CLUSTER_SLOT_STATS: ServerCommand = ServerCommand {
+    spec: &Spec {
+        name: "cluster|slot-stats",
+        arity: -4,
+        flags: flags!(Flags: LOADING, STALE),
+        group: Group::Cluster,
+        since: "8.0.0",
+        summary: "Tells what hash slots of this node hold and cost.",
+        complexity: "O(N), N: keys; O(S log S) for ORDERBY, S: slots of this node",
+        tips: &["nondeterministic_output", "request_policy:all_shards"],
+        args: &[Arg::one_of(
+            "filter",
+            &[
+                Arg::block(
+                    "slotsrange",
+                    &[Arg::integer("start-slot"), Arg::integer("end-slot")],
+                )
+                .token("SLOTSRANGE"),
+                Arg::block(
+                    "orderby",
+                    &[
+                        Arg::string("metric"),
+                        Arg::integer("limit").token("LIMIT").opt(),
+                        Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).opt(),
+                    ],
+                )
+                .token("ORDERBY"),
+            ],
+        )],
+        ..Spec::DEFAULT
+    },
+    run: RUN,
 };

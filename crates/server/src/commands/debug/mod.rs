@@ -136,6 +136,13 @@ const ROWS: &[Row] = &[
         object::listpack,
     ),
     row(
+        "LOADAOF",
+        (0, 0),
+        "",
+        "Forget the data and load the append-only file.",
+        reload::load_aof,
+    ),
+    row(
         "LOG",
         (1, 1),
         "<message>",
@@ -218,6 +225,13 @@ const ROWS: &[Row] = &[
         "[MERGE] [NOFLUSH] [NOSAVE]",
         "Save the data, forget them and load them again.",
         reload::reload,
+    ),
+    row(
+        "REPLICATE",
+        (1, ANY),
+        "<command> [<argument> ...]",
+        "Send a command to the replicas without running it here: the data differ from then on.",
+        process::replicate,
     ),
     row(
         "REPLYBUFFER",

@@ -192,7 +192,7 @@ fn stream_length(stream: &Stream) -> usize {
                 + consumers.sum::<usize>()
         })
         .sum();
-    prefix(stream.nodes().len()) + nodes + numbers + ids + prefix(stream.group_count()) + groups
+    prefix(stream.node_count()) + nodes + numbers + ids + prefix(stream.group_count()) + groups
 }
 
 /// Bytes of an intset's member, if it were the widest.

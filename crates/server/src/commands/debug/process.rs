@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdfast_commands::args::Args;
+use holdfast_resp::encode_command;
 use holdfast_storage::{glob, numeric};
 use tikv_jemalloc_ctl as jemalloc;
 
@@ -41,6 +42,18 @@ pub(super) fn skip_checksum(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerRe
     server.config.renew();
     // Commands that stand behind this one in a pipeline belong to the same batch.
     call.w.limits.skip_checksum = on;
+    call.ok()
+}
+
+/// On a replica nothing happens, as in 7.0.15.
+pub(super) fn replicate(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    let words: Vec<&[u8]> = args.from(2).collect();
+    let mut command = Vec::new();
+    encode_command(&mut command, &words);
+    let server = &call.session.server;
+    if server.replication.append_aside(&server.log, &command).is_some() {
+        server.log.notify();
+    }
     call.ok()
 }
 
@@ -139,7 +152,7 @@ pub(super) fn mallctl_str(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResu
 
 pub(super) fn change_repl_id(call: &mut Call<'_, '_>, _: Args<'_>) -> ServerResult {
     tracing::warn!("Changing replication IDs after receiving change-repl-id");
-    call.session.server.change_repl_id();
+    call.session.server.replication.change_id();
     call.ok()
 }
 

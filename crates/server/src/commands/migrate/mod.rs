@@ -14,8 +14,9 @@ use std::time::Duration;
 use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
+use holdfast_commands::limits::Limits;
 use holdfast_commands::spec::{Arg, Begin, Find, Group, KeySpec, Spec};
-use holdfast_rdb::payload;
+use holdfast_rdb::{Dialect, payload};
 use holdfast_resp::Reply;
 use holdfast_storage::data::Data;
 use holdfast_storage::keyspace::{Keyspace, Locked, ShardSet, WatchFlag};
@@ -102,11 +103,12 @@ struct Plan {
     copy: bool,
     replace: bool,
     compress: bool,
+    dialect: Dialect,
     keys: Vec<Box<[u8]>>,
 }
 
 impl Plan {
-    fn parse(args: Args<'_>, from_db: u32, compress: bool) -> Result<Self, CmdError> {
+    fn parse(args: Args<'_>, from_db: u32, limits: &Limits) -> Result<Self, CmdError> {
         let (mut copy, mut replace, mut auth) = (false, false, Vec::new());
         let mut keys = vec![Box::from(args.get(3))];
         let mut rest = args.cursor(6);
@@ -146,11 +148,13 @@ impl Plan {
                     Ok(0) | Err(_) => DEFAULT_PATIENCE,
                 },
                 auth,
+                asking: limits.cluster,
             },
             from_db,
             copy,
             replace,
-            compress,
+            compress: limits.rdb_compression,
+            dialect: limits.rdb_dialect,
             keys,
         })
     }
@@ -165,7 +169,7 @@ impl Plan {
 }
 
 fn migrate(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
-    let plan = Plan::parse(args, call.session.db, call.w.limits.rdb_compression)?;
+    let plan = Plan::parse(args, call.session.db, &call.w.limits)?;
     let server = Arc::clone(&call.session.server);
     // Inside EXEC and scripts the command is over when it returns; so it is where nobody would take the job over.
     if call.locked.is_some() || tokio::runtime::Handle::try_current().is_err() {
@@ -217,7 +221,7 @@ fn pack(plan: &Plan, keys: &[Box<[u8]>], locked: &mut Locked<'_>, w: &mut Worker
     let mut parcels = Vec::new();
     for key in keys {
         let Some(value) = data.get(key) else { continue };
-        let payload = payload::dump(value, plan.compress);
+        let payload = payload::dump(value, plan.compress, plan.dialect);
         let ttl_ms = match data.peek_entry(key).and_then(|e| e.expire_at_ms()) {
             Some(at) => at.saturating_sub(now_ms).max(1),
             None => 0,

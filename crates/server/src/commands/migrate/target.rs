@@ -37,6 +37,8 @@ pub struct Address {
     pub patience: Duration,
     /// AUTH with these words, if any.
     pub auth: Vec<Vec<u8>>,
+    /// Both are nodes of a cluster: the slot is still on its way there.
+    pub asking: bool,
 }
 
 /// Why keys could not be sent.
@@ -61,6 +63,7 @@ pub enum TargetError {
 pub struct Target {
     stream: TcpStream,
     patience: Duration,
+    asking: bool,
     /// What has come and was not read, from `taken` on.
     input: Vec<u8>,
     taken: usize,
@@ -82,6 +85,7 @@ impl Target {
         let mut target = Self {
             stream: stream.map_err(|_| TargetError::Write)?,
             patience,
+            asking: address.asking,
             input: Vec::new(),
             taken: 0,
         };
@@ -121,7 +125,11 @@ impl Target {
                 let parcel = &parcels[sent];
                 let ttl = parcel.ttl_ms.to_string();
                 let words: [&[u8]; 5] = [
-                    b"RESTORE",
+                    if self.asking {
+                        b"RESTORE-ASKING"
+                    } else {
+                        b"RESTORE"
+                    },
                     &parcel.key,
                     ttl.as_bytes(),
                     &parcel.payload,
@@ -141,14 +149,18 @@ impl Target {
 
     /// Deletes keys that are no more at their origin.
     pub async fn delete(&mut self, keys: &[Box<[u8]>]) -> Result<(), TargetError> {
-        let words: Vec<&[u8]> = [&b"DEL"[..]]
-            .into_iter()
-            .chain(keys.iter().map(|k| &**k))
-            .collect();
         let mut bytes = Vec::new();
-        encode_command(&mut bytes, &words);
+        for key in keys {
+            if self.asking {
+                encode_command(&mut bytes, &[b"ASKING"]);
+            }
+            encode_command(&mut bytes, &[b"DEL", key]);
+        }
         self.write(&bytes).await?;
-        self.reply().await?.map_err(TargetError::Refused)
+        for _ in 0..keys.len() * (1 + usize::from(self.asking)) {
+            self.reply().await?.map_err(TargetError::Refused)?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), TargetError> {

@@ -10,16 +10,17 @@ use holdfast_scripting::{Registered, library_header};
 use holdfast_storage::glob;
 
 use super::script::kill_kind;
-use crate::commands::{Call, ServerCommand, ServerError, ServerResult, help, wrong_subcommand};
+use crate::commands::{Call, ServerCommand, ServerError, ServerResult, agreed, help, wrong_subcommand};
 use crate::execute;
 use crate::registry::Run;
 use crate::scripting::Learned;
 use crate::scripting::busy::{BUSY_SCRIPT, Kind};
-use crate::scripting::libraries::{Function, Library};
+use crate::scripting::libraries::{Change, Function, Library};
 use crate::scripting::local::Local;
 use crate::scripting::run;
-use crate::server::Server;
+use crate::server::{READONLY, Server};
 use crate::session::Flow;
+use crate::worker::Source;
 
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[&FUNCTION, &DELETE, &FLUSH, &HELP, &KILL, &LIST, &LOAD, &STATS];
@@ -163,8 +164,14 @@ const STATS: ServerCommand = ServerCommand {
 };
 
 fn delete(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
+    if agreed::is_told_otherwise(call) {
+        return call.ok();
+    }
+    if agreed::applies(call)? {
+        return agreed::functions::delete(call, args.get(2));
+    }
     let server = Arc::clone(&call.session.server);
-    let mut change = server.scripts.libraries.change();
+    let mut change = begin_change(call, &server)?;
     if !change.set.remove(args.get(2)) {
         return Err(ServerError::new("ERR Library not found"));
     }
@@ -182,8 +189,14 @@ fn flush(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
         ));
     }
+    if agreed::is_told_otherwise(call) {
+        return call.ok();
+    }
+    if agreed::applies(call)? {
+        return agreed::functions::flush(call);
+    }
     let server = Arc::clone(&call.session.server);
-    let mut change = server.scripts.libraries.change();
+    let mut change = begin_change(call, &server)?;
     change.set.clear();
     change.commit(|| execute::log_call(call.w, call.session.db, args));
     call.ok()
@@ -279,7 +292,14 @@ fn load(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         }
         replace = true;
     }
+    if agreed::is_told_otherwise(call) {
+        return call.ok();
+    }
     let code = args.get(last);
+    if agreed::applies(call)? {
+        let library = read_library(&call.session.server, code)?;
+        return agreed::functions::load(call, library, replace, |error| format!("ERR {error}"));
+    }
     let name = library_header(code)
         .map_err(|e| ServerError(format!("ERR {e}")))?
         .name;
@@ -289,7 +309,7 @@ fn load(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         return Err(ServerError(format!("ERR Library '{name}' already exists")));
     }
     let library = read_library(&call.session.server, code)?;
-    let mut change = server.scripts.libraries.change();
+    let mut change = begin_change(call, &server)?;
     change
         .set
         .add(library, replace)
@@ -297,6 +317,19 @@ fn load(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     change.commit(|| execute::log_call(call.w, call.session.db, args));
     call.w.reply.bulk(name);
     Ok(Flow::Continue)
+}
+
+/// Begins a change of the libraries, during which the role stays as it is: what was checked before may not hold any more, this
+/// does.
+///
+/// # Errors
+/// This server has become a replica meanwhile.
+pub(super) fn begin_change<'s>(call: &Call<'_, '_>, server: &'s Server) -> Result<Change<'s>, ServerError> {
+    let change = server.scripts.libraries.change();
+    if call.w.source == Source::Clients && server.replication.is_replica() && server.is_read_only() {
+        return Err(ServerError::new(READONLY));
+    }
+    Ok(change)
 }
 
 /// Runs a library's code to see which functions it has.

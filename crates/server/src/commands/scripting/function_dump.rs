@@ -9,8 +9,8 @@ use holdfast_rdb::payload::{open, seal};
 use holdfast_rdb::read;
 use holdfast_rdb::write::Writer;
 
-use super::function::read_library;
-use crate::commands::{Call, ServerCommand, ServerError, ServerResult, wrong_subcommand};
+use super::function::{begin_change, read_library};
+use crate::commands::{Call, ServerCommand, ServerError, ServerResult, agreed, wrong_subcommand};
 use crate::config::Param;
 use crate::execute;
 use crate::registry::Run;
@@ -105,6 +105,9 @@ fn restore(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
             ));
         }
     };
+    if agreed::is_told_otherwise(call) {
+        return call.ok();
+    }
     let (mut body, _) =
         open(args.get(2), call.w.limits.skip_checksum).map_err(|e| ServerError(format!("ERR {e}")))?;
     let mut libraries = Vec::new();
@@ -120,8 +123,16 @@ fn restore(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
         let code = read::string(&mut body).map_err(|_| ServerError::new("ERR Failed loading library"))?;
         libraries.push(read_library(&call.session.server, &code)?);
     }
+    if agreed::applies(call)? {
+        let words = |error| restore_error(error).0;
+        return match policy {
+            Policy::Flush => agreed::functions::restore_alone(call, libraries, words),
+            Policy::Append => agreed::functions::restore(call, libraries, false, words),
+            Policy::Replace => agreed::functions::restore(call, libraries, true, words),
+        };
+    }
     let server = Arc::clone(&call.session.server);
-    let mut change = server.scripts.libraries.change();
+    let mut change = begin_change(call, &server)?;
     if policy == Policy::Flush {
         change.set.clear();
     }
