@@ -30,6 +30,20 @@ impl Client {
     /// When nobody listens at `address`.
     pub fn connect(address: SocketAddr) -> Result<Client> {
         let stream = TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
+        Client::over(stream, address)
+    }
+
+    /// Connects to a server that may be out of reach: waits so long at most.
+    ///
+    /// # Errors
+    /// When nobody listens at `address`, or nothing comes back in time.
+    pub fn connect_within(address: SocketAddr, wait: Duration) -> Result<Client> {
+        let stream =
+            TcpStream::connect_timeout(&address, wait).with_context(|| format!("connecting to {address}"))?;
+        Client::over(stream, address)
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> Result<Client> {
         stream.set_nodelay(true)?;
         Ok(Client {
             stream,
@@ -66,6 +80,16 @@ impl Client {
     pub fn command(&mut self, line: &str) -> Result<Reply> {
         self.call(&crate::words::split(line)?)
             .with_context(|| line.to_owned())
+    }
+
+    /// Like [`Client::call`], for a reply that must be text.
+    ///
+    /// # Errors
+    /// As for [`Client::call`], or it is none.
+    pub fn text(&mut self, words: &[&str]) -> Result<String> {
+        let reply = self.call(words)?;
+        let text = reply.text().map(str::to_owned);
+        text.with_context(|| format!("{words:?}: {reply:?}"))
     }
 
     /// Sends one command and does not wait.

@@ -64,6 +64,11 @@ impl Reply {
         Ok((reply, decoder.at))
     }
 
+    /// `+OK`.
+    pub fn ok() -> Reply {
+        Reply::Simple(b"OK".to_vec())
+    }
+
     /// The bytes of a simple string, bulk string or verbatim string.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {

@@ -2,136 +2,45 @@
 //!
 //! The subject is the `holdfast` binary that cargo built beside the running test, or whatever `HOLDFAST_BIN` names.
 //! Naming a `redis-server` there is how the tests test themselves. The oracle is the `redis-server` on the `PATH`.
-//! A server is ready when its log says so; nothing here sleeps for a fixed time.
+//! A server is ready when its log says so.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+mod binary;
+mod log;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
+pub use self::binary::{Binary, Role, tool};
+use self::log::Log;
 use crate::client::Client;
+use crate::ports::free_port;
+use crate::wait::wait_within;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const START_ATTEMPTS: usize = 5;
-const LOG_LINES_KEPT: usize = 200;
 const READY: &str = "Ready to accept connections";
-
-/// Which of the two servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The server under test.
-    Subject,
-    /// Redis 7.0.
-    Oracle,
-}
-
-/// A binary and what it is.
-#[derive(Debug, Clone)]
-pub struct Binary {
-    path: PathBuf,
-    is_redis: bool,
-}
-
-impl Binary {
-    /// The binary for `role`.
-    ///
-    /// # Errors
-    /// When it is missing; the message says how to get it.
-    pub fn find(role: Role) -> Result<Binary> {
-        match role {
-            Role::Subject => subject(),
-            Role::Oracle => oracle(),
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether it is a `redis-server`, also when it plays the subject.
-    pub fn is_redis(&self) -> bool {
-        self.is_redis
-    }
-}
-
-fn subject() -> Result<Binary> {
-    if let Some(path) = std::env::var_os("HOLDFAST_BIN") {
-        let path = PathBuf::from(path);
-        let path = if path.components().count() == 1 {
-            on_path(&path).unwrap_or(path)
-        } else {
-            path
-        };
-        anyhow::ensure!(
-            path.is_file(),
-            "HOLDFAST_BIN names {}, which is no file",
-            path.display()
-        );
-        let is_redis = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().contains("redis-server"));
-        return Ok(Binary { path, is_redis });
-    }
-    let path = target_dir()?.join("holdfast");
-    if !path.is_file() {
-        bail!(
-            "{} is missing: build it with `cargo build -p holdfast` for the profile in use, or name one in HOLDFAST_BIN",
-            path.display()
-        );
-    }
-    Ok(Binary {
-        path,
-        is_redis: false,
-    })
-}
-
-/// The folder into which cargo puts the binaries of the profile that built the running executable.
-fn target_dir() -> Result<PathBuf> {
-    let exe = std::env::current_exe().context("finding the running executable")?;
-    let mut dir = exe.parent().context("the running executable has no folder")?;
-    if dir
-        .file_name()
-        .is_some_and(|name| name == "deps" || name == "examples")
-    {
-        dir = dir.parent().context("the deps folder has no parent")?;
-    }
-    Ok(dir.to_path_buf())
-}
-
-fn oracle() -> Result<Binary> {
-    let path = tool("redis-server", "apt-get install redis-server")?;
-    Ok(Binary { path, is_redis: true })
-}
-
-/// The path of a program that the tests need.
-///
-/// # Errors
-/// When it is not on the `PATH`; the message names `remedy`, the command that installs it.
-pub fn tool(name: &str, remedy: &str) -> Result<PathBuf> {
-    on_path(Path::new(name)).with_context(|| format!("`{name}` is not installed: `{remedy}`"))
-}
-
-fn on_path(name: &Path) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|candidate| candidate.is_file())
-}
 
 /// How to start a server, beyond the settings that every test shares.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     arguments: Vec<String>,
     threads: Option<usize>,
+    encodings_of_redis: bool,
     wrapper: Vec<String>,
+    dir: Option<PathBuf>,
+    files_of: Option<PathBuf>,
+    config: Option<PathBuf>,
+    bind: Option<IpAddr>,
+    port: Option<u16>,
 }
 
 impl Options {
@@ -147,10 +56,53 @@ impl Options {
         self
     }
 
+    /// Starts with a configuration file, which comes before all directives.
+    #[must_use]
+    pub fn config(mut self, file: &Path) -> Options {
+        self.config = Some(file.to_owned());
+        self
+    }
+
     /// Sets the subject's number of workers. Ignored by a `redis-server`.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Options {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Has the subject encode everything as Redis 7.0 does, which has no listpack for sets. Ignored by a `redis-server`.
+    #[must_use]
+    pub fn encodings_of_redis(mut self) -> Options {
+        self.encodings_of_redis = true;
+        self
+    }
+
+    /// Keeps the data in this folder, which must be there and stays when the server is gone: for servers that follow each
+    /// other on the same data.
+    #[must_use]
+    pub fn dir(mut self, dir: &Path) -> Options {
+        self.dir = Some(dir.to_path_buf());
+        self
+    }
+
+    /// Copies what is in this folder into the server's own before it starts.
+    #[must_use]
+    pub fn files_of(mut self, dir: &Path) -> Options {
+        self.files_of = Some(dir.to_path_buf());
+        self
+    }
+
+    /// Listens there, not at 127.0.0.1: for servers on hosts of [`crate::namespaces`].
+    #[must_use]
+    pub fn bind(mut self, address: IpAddr) -> Options {
+        self.bind = Some(address);
+        self
+    }
+
+    /// Listens at this port, not at a free one: for servers that come back at the same address.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Options {
+        self.port = Some(port);
         self
     }
 
@@ -168,7 +120,39 @@ pub struct Server {
     binary: Binary,
     address: SocketAddr,
     log: Arc<Log>,
-    dir: TempDir,
+    dir: DataDir,
+}
+
+enum DataDir {
+    Own(TempDir),
+    Lent(PathBuf),
+}
+
+impl DataDir {
+    fn path(&self) -> &Path {
+        match self {
+            DataDir::Own(dir) => dir.path(),
+            DataDir::Lent(dir) => dir,
+        }
+    }
+}
+
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Server {
@@ -196,7 +180,8 @@ impl Server {
         let binary = Binary::find(role)?;
         let mut attempt = 1;
         loop {
-            match Server::start_once(&binary, options) {
+            let started = Server::spawn(&binary, options);
+            match started.and_then(|mut s| s.wait_until_ready().map(|()| s)) {
                 Ok(server) => return Ok(server),
                 // Another process may take the port between our asking for a free one and the server's bind.
                 Err(error)
@@ -209,21 +194,44 @@ impl Server {
         }
     }
 
-    fn start_once(binary: &Binary, options: &Options) -> Result<Server> {
-        let dir = tempfile::Builder::new().prefix("holdfast-test-").tempdir()?;
-        let port = free_port()?;
+    /// Starts a server and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// A missing binary.
+    pub fn launch(role: Role, options: &Options) -> Result<Server> {
+        Server::spawn(&Binary::find(role)?, options)
+    }
+
+    fn spawn(binary: &Binary, options: &Options) -> Result<Server> {
+        let dir = match &options.dir {
+            Some(dir) => DataDir::Lent(dir.clone()),
+            None => DataDir::Own(tempfile::Builder::new().prefix("holdfast-test-").tempdir()?),
+        };
+        if let Some(files) = &options.files_of {
+            copy_folder(files, dir.path())?;
+        }
+        let bind = options.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = match options.port {
+            Some(port) => port,
+            None => free_port()?,
+        };
         let mut words: Vec<String> = options.wrapper.clone();
         words.push(binary.path.to_string_lossy().into_owned());
         let (program, wrapped) = words.split_first().context("no program")?;
         let mut command = Command::new(program);
         command.args(wrapped);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        command.args(&options.config);
+        command.args(["--port", &port.to_string(), "--bind", &bind.to_string()]);
+        command.args(["--save", ""]);
         command.arg("--dir").arg(dir.path());
         command.args(["--enable-debug-command", "yes", "--appendonly", "no"]);
         if let Some(threads) = options.threads
             && !binary.is_redis
         {
             command.args(["--threads", &threads.to_string()]);
+        }
+        if options.encodings_of_redis && !binary.is_redis {
+            command.args(["--set-max-listpack-entries", "0"]);
         }
         command.args(&options.arguments);
         // SORT ... ALPHA of redis-server follows the locale; bytes compare the same everywhere.
@@ -238,25 +246,28 @@ impl Server {
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take());
         log.follow(child.stderr.take());
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Server {
+        let address = SocketAddr::from((bind, port));
+        Ok(Server {
             child,
             binary: binary.clone(),
             address,
             log,
             dir,
-        };
-        server.wait_until_ready()?;
-        Ok(server)
+        })
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    /// Waits until a server that was only launched is ready.
+    ///
+    /// # Errors
+    /// It ends, or is not ready in time; the message carries its log.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if self.log.wait_for(READY, Duration::from_millis(50)) {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
+                let _whole = self.log.wait_for_end(STOP_TIMEOUT);
                 bail!(
                     "{} ended at start with {status}; its log:\n{}",
                     self.binary.path.display(),
@@ -288,7 +299,7 @@ impl Server {
         &self.binary
     }
 
-    /// Its data folder, empty at start and removed with the server.
+    /// Its data folder: its own, removed with the server, unless [`Options::dir`] names another.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -322,22 +333,41 @@ impl Server {
         resident_bytes(self.pid())
     }
 
+    /// Sends the process a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self::signal(self.pid(), signal)
+    }
+
     /// Asks the process to end with SIGTERM and waits for it.
     ///
     /// # Errors
     /// When it does not end in time.
-    pub fn terminate(mut self) -> Result<()> {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id())?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while self.child.try_wait()?.is_none() {
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "no end within {STOP_TIMEOUT:?} of SIGTERM:\n{}",
-                self.log()
-            );
-            self.log.wait_for("bye bye", Duration::from_millis(20));
-        }
+    pub fn terminate(self) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        self.wait_for_end()
+    }
+
+    /// Ends the process with SIGKILL, as a crash does.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for a process that was told to end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait_for_end(mut self) -> Result<()> {
+        let child = &mut self.child;
+        wait_within(STOP_TIMEOUT, "the process ends", || Ok(child.try_wait()?))
+            .with_context(|| self.log.text())?;
         Ok(())
     }
 }
@@ -348,6 +378,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a process a signal.
+///
+/// # Errors
+/// When it is gone.
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
+    Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
 }
 
 /// The resident set of a process, in bytes, from `/proc/PID/status`.
@@ -366,60 +404,4 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
         .context("VmRSS has no number")?
         .parse()?;
     Ok(kilobytes * 1024)
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("asking for a free port")?;
-    Ok(listener.local_addr()?.port())
-}
-
-/// The last lines that a server wrote, and whether it said that it is ready.
-#[derive(Default)]
-struct Log {
-    state: Mutex<LogState>,
-    grown: Condvar,
-}
-
-#[derive(Default)]
-struct LogState {
-    lines: VecDeque<String>,
-}
-
-impl Log {
-    fn follow(self: &Arc<Log>, source: Option<impl std::io::Read + Send + 'static>) {
-        let Some(source) = source else { return };
-        let log = Arc::clone(self);
-        std::thread::spawn(move || {
-            for line in BufReader::new(source).split(b'\n') {
-                let Ok(line) = line else { return };
-                let mut state = log.state.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.lines.len() == LOG_LINES_KEPT {
-                    state.lines.pop_front();
-                }
-                state.lines.push_back(String::from_utf8_lossy(&line).into_owned());
-                log.grown.notify_all();
-            }
-        });
-    }
-
-    /// Waits until a kept line contains `text`; false after `wait`.
-    fn wait_for(&self, text: &str, wait: Duration) -> bool {
-        let found = |state: &mut LogState| !state.lines.iter().any(|line| line.contains(text));
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_state, timeout) = self
-            .grown
-            .wait_timeout_while(state, wait, found)
-            .unwrap_or_else(PoisonError::into_inner);
-        !timeout.timed_out()
-    }
-
-    fn text(&self) -> String {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state
-            .lines
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
 }

@@ -43,13 +43,14 @@ mod matching;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::client::{Client, REPLY_TIMEOUT};
 use crate::reply::Reply;
 use crate::server::Server;
+use crate::wait::{look_for, wait_until};
 pub use file::Transcript;
 use file::{Action, Item, Step};
 
@@ -57,7 +58,6 @@ use file::{Action, Item, Step};
 const RECORD_WAIT: Duration = Duration::from_millis(300);
 /// How long a command is repeated until it gets the reply that is due.
 const UNTIL_PATIENCE: Duration = Duration::from_secs(10);
-const UNTIL_PAUSE: Duration = Duration::from_millis(2);
 /// The connection that asks the server about its state.
 const CONTROL: u32 = 0;
 
@@ -210,17 +210,16 @@ fn perform(step: &Step, expected: &[String], endpoint: &mut dyn Endpoint) -> Res
         wait_for_blocked(endpoint, before + 1)?;
         return Ok(vec![file::WAITS.to_owned()]);
     }
-    let deadline = Instant::now() + UNTIL_PATIENCE;
-    loop {
+    let repeat = expected.first().is_some_and(|line| line == file::UNTIL);
+    let patience = if repeat { UNTIL_PATIENCE } else { Duration::ZERO };
+    let mut actual = Vec::new();
+    look_for(patience, || {
         endpoint.send(step.connection, args)?;
         let wanted = replies_wanted(step, expected);
-        let actual = read_replies(step.connection, wanted, endpoint)?;
-        let repeat = expected.first().is_some_and(|line| line == file::UNTIL);
-        if !repeat || matching::matches(expected, &actual) || Instant::now() > deadline {
-            return Ok(actual);
-        }
-        std::thread::sleep(UNTIL_PAUSE);
-    }
+        actual = read_replies(step.connection, wanted, endpoint)?;
+        Ok(matching::matches(expected, &actual).then_some(()))
+    })?;
+    Ok(actual)
 }
 
 /// How many replies a step waits for.
@@ -274,15 +273,7 @@ fn read_replies(connection: u32, wanted: Wanted, endpoint: &mut dyn Endpoint) ->
 }
 
 fn wait_for_blocked(endpoint: &mut dyn Endpoint, wanted: u64) -> Result<()> {
-    let deadline = Instant::now() + REPLY_TIMEOUT;
-    while blocked_clients(endpoint)? < wanted {
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "the client did not block within {REPLY_TIMEOUT:?}"
-        );
-        std::thread::sleep(UNTIL_PAUSE);
-    }
-    Ok(())
+    wait_until("the client blocks", || Ok(blocked_clients(endpoint)? >= wanted))
 }
 
 fn blocked_clients(endpoint: &mut dyn Endpoint) -> Result<u64> {

@@ -116,12 +116,15 @@ class Servers:
                 child.kill()
                 child.wait()
 
-    def start(self, binary, port, *options):
-        """Starts a server and waits until it takes connections; its log is `PORT.log` in the folder."""
-        folder = self.folder / str(port)
-        folder.mkdir()
-        log = self.folder / f"{port}.log"
-        with open(log, "wb") as out:
+    def start(self, binary, port, *options, host=None):
+        """Starts a server and waits until it takes connections; its log is `PORT.log` in the folder, or `HOST.log`."""
+        name = host or str(port)
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        log = self.folder / f"{name}.log"
+        if host:
+            options = ("--bind", host, "--protected-mode", "no", *options)
+        with open(log, "ab") as out:
             child = subprocess.Popen(
                 [str(binary), *options, "--port", str(port), "--dir", str(folder), "--save", ""],
                 stdout=out,
@@ -132,16 +135,16 @@ class Servers:
         deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection((host or "127.0.0.1", port), timeout=1).close()
                 return child
             except OSError:
                 if child.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"the server on port {port} did not start:\n{log.read_text()}")
+                    raise SystemExit(f"the server {name} did not start:\n{log.read_text()}")
                 time.sleep(0.05)
 
-    def log_tail(self, port, lines=20):
-        """The last lines of a server's log."""
-        text = (self.folder / f"{port}.log").read_text(errors="replace")
+    def log_tail(self, name, lines=20):
+        """The last lines of the log of the server with this port, or on this host."""
+        text = (self.folder / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
 

@@ -12,6 +12,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "holdfast-persistence",
         &["holdfast-storage", "holdfast-resp", "holdfast-rdb"],
     ),
+    (
+        "holdfast-tools",
+        &[
+            "holdfast-storage",
+            "holdfast-rdb",
+            "holdfast-persistence",
+            "holdfast-cluster",
+        ],
+    ),
     ("holdfast-cluster", &[]),
     (
         "holdfast-acl",
@@ -33,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "holdfast-scripting",
             "holdfast-persistence",
             "holdfast-replication",
+            "holdfast-tools",
             "holdfast-cluster",
         ],
     ),

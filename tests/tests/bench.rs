@@ -25,6 +25,9 @@ fn the_benchmark_runs() -> Result<()> {
         "| GET, pipeline 16 |",
         "## Memory",
         "## One worker and two",
+        "## Persistence",
+        "| longest answer during BGSAVE, ms |",
+        "## Encryption at rest",
     ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use holdfast_tests::ask;
 use holdfast_tests::client::Client;
 use holdfast_tests::reply::Reply;
 use holdfast_tests::server::{Options, Role, Server};
+use holdfast_tests::wait::wait_until;
 
 const CONNECTIONS: usize = 8;
 const WORKERS: usize = 4;
@@ -357,17 +358,9 @@ fn blocked_clients_are_served_in_their_order() -> Result<()> {
     let mut control = server.connect()?;
     for (index, client) in clients.iter_mut().enumerate() {
         client.send(&["BLPOP", "queue", "0"])?;
-        let wanted = format!("blocked_clients:{}\r", index + 1);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !control
-            .command("INFO clients")?
-            .text()
-            .context("INFO is text")?
-            .contains(&wanted)
-        {
-            anyhow::ensure!(Instant::now() < deadline, "client {index} does not block");
-            std::thread::yield_now();
-        }
+        wait_until(&format!("client {index} blocks"), || {
+            Ok(ask::number(&mut control, "clients", "blocked_clients")? == index as u64 + 1)
+        })?;
     }
     control.command("RPUSH queue 0 1 2 3 4 5")?;
     for (index, client) in clients.iter_mut().enumerate() {

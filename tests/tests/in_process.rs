@@ -19,12 +19,11 @@ use holdfast_server::worker::Worker;
 use holdfast_server::{cron, reclaim};
 use holdfast_tests::reply::{DecodeError, Reply, encode_command};
 use holdfast_tests::transcript::{Endpoint, Expect, Received, Transcript, run};
+use holdfast_tests::wait::look_for;
 
 /// The server's allocator: it measures what is in use by it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// A server without sockets.
 struct InProcess {
@@ -124,7 +123,8 @@ impl Link {
         worker.end_batch();
         match flow {
             Flow::Continue => {}
-            Flow::Close => self.closing = true,
+            // A replica's bytes would follow: the scheduler knows none.
+            Flow::Close | Flow::Replica(_) => self.closing = true,
             Flow::Blocked(wait) => {
                 let until = wait
                     .timeout_ms
@@ -186,8 +186,7 @@ impl Endpoint for InProcess {
 
     fn receive(&mut self, connection: u32, wait: Duration) -> Result<Received> {
         self.open(connection);
-        let deadline = Instant::now() + wait;
-        loop {
+        let received = look_for(wait, || {
             let link = self
                 .links
                 .get_mut(&connection)
@@ -196,7 +195,7 @@ impl Endpoint for InProcess {
             match Reply::decode(&link.out) {
                 Ok((reply, used)) => {
                     link.out.drain(..used);
-                    return Ok(Received::Reply(reply));
+                    return Ok(Some(Received::Reply(reply)));
                 }
                 Err(DecodeError::Malformed) => {
                     anyhow::bail!("no reply: {:?}", String::from_utf8_lossy(&link.out))
@@ -207,13 +206,11 @@ impl Endpoint for InProcess {
                 if let Some(mut link) = self.links.remove(&connection) {
                     link.session.close();
                 }
-                return Ok(Received::Closed);
+                return Ok(Some(Received::Closed));
             }
-            if Instant::now() >= deadline {
-                return Ok(Received::Nothing);
-            }
-            std::thread::sleep(PAUSE);
-        }
+            Ok(None)
+        })?;
+        Ok(received.unwrap_or(Received::Nothing))
     }
 }
 

@@ -4,16 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context, Result};
+use holdfast_tests::ask;
 use holdfast_tests::client::Client;
 use holdfast_tests::reply::Reply;
 use holdfast_tests::server::{Options, Role, Server};
 
-fn ok() -> Reply {
-    Reply::Simple("OK".into())
-}
-
 fn text(client: &mut Client, line: &str) -> Result<String> {
-    Ok(client.command(line)?.lines().join(" ").replace("   ", " "))
+    Ok(ask::text(client, line)?.replace("   ", " "))
 }
 
 /// The same commands at a server, with another as the target: what is answered.
@@ -170,7 +167,7 @@ fn what_changes_on_the_way_is_sent_again() -> Result<()> {
     // Others work while the keys are on their way.
     assert_eq!(other.command("INCR changed")?.integer(), Some(2));
     assert_eq!(other.command("DEL deleted")?.integer(), Some(1));
-    assert_eq!(other.command("SET unrelated 2")?, ok());
+    assert_eq!(other.command("SET unrelated 2")?, Reply::ok());
     (0..3).try_for_each(|_| puppet.answer("+OK"))?;
     assert_eq!(puppet.command()?, ["DEL", "deleted"]);
     puppet.answer(":1")?;
@@ -182,7 +179,7 @@ fn what_changes_on_the_way_is_sent_again() -> Result<()> {
         words[3]
     );
     puppet.answer("+OK")?;
-    assert_eq!(mover.receive()?, ok());
+    assert_eq!(mover.receive()?, Reply::ok());
     assert_eq!(text(&mut other, "EXISTS kept changed deleted")?, ":0");
     assert_eq!(text(&mut other, "GET unrelated")?, "\"2\"");
     Ok(())

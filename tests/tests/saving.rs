@@ -2,50 +2,23 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use holdfast_tests::ask::{persistence, text};
 use holdfast_tests::client::Client;
-use holdfast_tests::datasets::every_encoding;
+use holdfast_tests::datasets;
 use holdfast_tests::reply::Reply;
 use holdfast_tests::server::{Options, Role, Server, tool};
-
-fn ok() -> Reply {
-    Reply::Simple("OK".into())
-}
-
-fn text(client: &mut Client, line: &str) -> Result<String> {
-    Ok(client.command(line)?.lines().join(" "))
-}
-
-fn info(client: &mut Client, field: &str) -> Result<String> {
-    let reply = client.command("INFO persistence")?;
-    let text = reply.text().context("INFO answers text")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{field}:")));
-    Ok(line.context("the field is there")?.to_owned())
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so()? {
-        ensure!(Instant::now() < deadline, "in vain: {what}");
-    }
-    Ok(())
-}
+use holdfast_tests::wait::wait_until;
 
 fn start(role: Role, dir: &Path) -> Result<Server> {
     Server::start(role, &Options::new().directive("dir", &dir.to_string_lossy()))
 }
 
 fn fill(client: &mut Client) -> Result<()> {
-    for command in every_encoding() {
-        assert!(!client.call(&command)?.is_error(), "{command:?}");
-    }
+    datasets::fill(client)?;
+    datasets::load_library(client)?;
     client.command("PEXPIREAT int 9999999999999")?;
-    let library = "#!lua name=lib\nredis.register_function('f', function() return 42 end)";
-    assert!(!client.call(&["FUNCTION", "LOAD", "REPLACE", library])?.is_error());
     client.command("SELECT 7")?;
     client.command("SET elsewhere 1 PXAT 9999999999998")?;
     client.command("RPUSH list a b c")?;
@@ -65,7 +38,7 @@ fn files_are_read_by_both() -> Result<()> {
             let mut client = saver.connect()?;
             client.command(&format!("CONFIG SET rdbcompression {compression}"))?;
             fill(&mut client)?;
-            assert_eq!(client.command("SAVE")?, ok());
+            assert_eq!(client.command("SAVE")?, Reply::ok());
             let digest = text(&mut client, "DEBUG DIGEST")?;
             let file = saver.dir().join("dump.rdb");
             let checked = Command::new(tool("redis-check-rdb", "apt-get install redis-tools")?)
@@ -110,7 +83,7 @@ fn a_background_save_is_of_one_moment() -> Result<()> {
         "-ERR Background save already in progress"
     );
     assert_eq!(text(&mut client, "BGSAVE SCHEDULE x")?, "-ERR syntax error");
-    assert_eq!(info(&mut client, "rdb_bgsave_in_progress")?, "1");
+    assert_eq!(persistence(&mut client, "rdb_bgsave_in_progress")?, "1");
     // Everything changes while it runs.
     for i in (0..3000).step_by(3) {
         client.command(&format!("SET key:{i} changed"))?;
@@ -122,10 +95,10 @@ fn a_background_save_is_of_one_moment() -> Result<()> {
     client.command("FLUSHDB")?;
     client.command("CONFIG SET rdb-key-save-delay 0")?;
     wait_until("the save ends", || {
-        Ok(info(&mut client, "rdb_bgsave_in_progress")? == "0")
+        Ok(persistence(&mut client, "rdb_bgsave_in_progress")? == "0")
     })?;
-    assert_eq!(info(&mut client, "rdb_last_bgsave_status")?, "ok");
-    assert_ne!(info(&mut client, "rdb_changes_since_last_save")?, "0");
+    assert_eq!(persistence(&mut client, "rdb_last_bgsave_status")?, "ok");
+    assert_ne!(persistence(&mut client, "rdb_changes_since_last_save")?, "0");
     let reader = start(Role::Subject, saver.dir())?;
     assert_eq!(text(&mut reader.connect()?, "DEBUG DIGEST")?, digest);
     let reader = start(Role::Oracle, saver.dir())?;
@@ -137,15 +110,15 @@ fn a_background_save_is_of_one_moment() -> Result<()> {
 fn a_save_that_fails_stops_writes_until_one_succeeds() -> Result<()> {
     let server = Server::start(Role::Subject, &Options::new().directive("save", "3600 1"))?;
     let mut client = server.connect()?;
-    assert_eq!(client.command("SET k v")?, ok());
+    assert_eq!(client.command("SET k v")?, Reply::ok());
     // A directory in the place of the temporary file: no permission could stop root.
     let obstacle = server.dir().join(format!("temp-{}.rdb", server.pid()));
     std::fs::create_dir(&obstacle)?;
     assert_eq!(text(&mut client, "SAVE")?, "-ERR");
-    assert_eq!(client.command("SET k v")?, ok());
+    assert_eq!(client.command("SET k v")?, Reply::ok());
     client.command("BGSAVE")?;
     wait_until("the save fails", || {
-        Ok(info(&mut client, "rdb_last_bgsave_status")? == "err")
+        Ok(persistence(&mut client, "rdb_last_bgsave_status")? == "err")
     })?;
     for line in ["SET k w", "PING", "DEL k"] {
         let reply = text(&mut client, line)?;
@@ -156,7 +129,7 @@ fn a_save_that_fails_stops_writes_until_one_succeeds() -> Result<()> {
     }
     assert_eq!(text(&mut client, "GET k")?, "\"v\"");
     client.command("CONFIG SET stop-writes-on-bgsave-error no")?;
-    assert_eq!(client.command("SET k x")?, ok());
+    assert_eq!(client.command("SET k x")?, Reply::ok());
     client.command("CONFIG SET stop-writes-on-bgsave-error yes")?;
     assert!(text(&mut client, "SET k w")?.starts_with("-MISCONF"));
     assert_eq!(
@@ -166,10 +139,10 @@ fn a_save_that_fails_stops_writes_until_one_succeeds() -> Result<()> {
     std::fs::remove_dir(&obstacle)?;
     client.command("BGSAVE")?;
     wait_until("the save succeeds", || {
-        Ok(info(&mut client, "rdb_last_bgsave_status")? == "ok")
+        Ok(persistence(&mut client, "rdb_last_bgsave_status")? == "ok")
     })?;
-    assert_eq!(client.command("SET k w")?, ok());
-    assert_eq!(info(&mut client, "rdb_changes_since_last_save")?, "1");
+    assert_eq!(client.command("SET k w")?, Reply::ok());
+    assert_eq!(persistence(&mut client, "rdb_changes_since_last_save")?, "1");
     Ok(())
 }
 
@@ -179,9 +152,9 @@ fn save_points_save() -> Result<()> {
     let mut client = server.connect()?;
     client.command("MSET a 1 b 2 c 3")?;
     wait_until("a save point is reached", || {
-        Ok(info(&mut client, "rdb_saves")? != "0")
+        Ok(persistence(&mut client, "rdb_saves")? != "0")
     })?;
-    assert_eq!(info(&mut client, "rdb_changes_since_last_save")?, "0");
+    assert_eq!(persistence(&mut client, "rdb_changes_since_last_save")?, "0");
     assert!(server.log().contains("3 changes in 1 seconds. Saving..."));
     Ok(())
 }
@@ -258,18 +231,70 @@ fn a_reload_changes_nothing() -> Result<()> {
     let mut client = server.connect()?;
     fill(&mut client)?;
     let digest = text(&mut client, "DEBUG DIGEST")?;
-    assert_eq!(client.command("DEBUG RELOAD")?, ok());
+    assert_eq!(client.command("DEBUG RELOAD")?, Reply::ok());
     assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
-    assert_eq!(client.command("SET more 1")?, ok());
-    assert_eq!(client.command("DEBUG RELOAD NOSAVE")?, ok());
+    assert_eq!(client.command("SET more 1")?, Reply::ok());
+    assert_eq!(client.command("DEBUG RELOAD NOSAVE")?, Reply::ok());
     assert_eq!(text(&mut client, "FCALL f 0")?, ":42");
     assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
     assert!(
         text(&mut client, "DEBUG RELOAD NOSAVE NOFLUSH")?
             .starts_with("-ERR Error trying to load the RDB dump")
     );
-    assert_eq!(client.command("DEBUG RELOAD NOSAVE NOFLUSH MERGE")?, ok());
+    assert_eq!(client.command("DEBUG RELOAD NOSAVE NOFLUSH MERGE")?, Reply::ok());
     assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
     assert!(text(&mut client, "DEBUG RELOAD WHAT")?.starts_with("-ERR DEBUG RELOAD only supports"));
+    Ok(())
+}
+
+#[test]
+fn a_dialect_is_written_where_fields_expire_and_both_are_read() -> Result<()> {
+    let options = Options::new().directive("rdb-dialect", "valkey");
+    let server = Server::start(Role::Subject, &options)?;
+    let mut client = server.connect()?;
+    let file = server.dir().join("dump.rdb");
+    let begins = |magic: &[u8]| -> Result<bool> { Ok(std::fs::read(&file)?.starts_with(magic)) };
+    client.command("HSET plain f v")?;
+    assert_eq!(client.command("SAVE")?, Reply::ok());
+    assert!(begins(b"REDIS0010")?);
+    // One that is written whole, and one that is written element by element.
+    client.command("HSET small f v g w")?;
+    client.command("HPEXPIREAT small 9999999999999 FIELDS 1 f")?;
+    let fields: Vec<String> = (0..4000).map(|i| format!("f{i} v")).collect();
+    client.command(&format!("HSET big {}", fields.join(" ")))?;
+    client.command("HPEXPIREAT big 9999999999998 FIELDS 2 f7 f3999")?;
+    let times = |client: &mut Client| -> Result<String> {
+        Ok(format!(
+            "{} {}",
+            text(client, "HPEXPIRETIME small FIELDS 2 f g")?,
+            text(client, "HPEXPIRETIME big FIELDS 3 f7 f8 f3999")?
+        ))
+    };
+    let (digest, expected) = (text(&mut client, "DEBUG DIGEST")?, times(&mut client)?);
+    for (dialect, magic) in [
+        ("valkey", &b"VALKEY080"[..]),
+        ("redis", b"REDIS0012"),
+        ("valkey", b"VALKEY080"),
+    ] {
+        client.command(&format!("CONFIG SET rdb-dialect {dialect}"))?;
+        assert_eq!(client.command("DEBUG RELOAD")?, Reply::ok());
+        assert!(begins(magic)?, "{dialect}");
+        assert_eq!(text(&mut client, "DEBUG DIGEST")?, digest);
+        assert_eq!(times(&mut client)?, expected);
+        let payload = client.command("DUMP small")?;
+        let payload = payload.bytes().context("a payload")?.to_vec();
+        let version = if dialect == "valkey" { 80 } else { 12 };
+        assert_eq!(payload[payload.len() - 10], version);
+        client.command("DEL copy")?;
+        assert_eq!(
+            client.call(&[b"RESTORE", &b"copy"[..], b"0", &payload])?,
+            Reply::ok()
+        );
+        assert_eq!(
+            text(&mut client, "HPEXPIRETIME copy FIELDS 2 f g")?,
+            text(&mut client, "HPEXPIRETIME small FIELDS 2 f g")?
+        );
+        client.command("DEL copy")?;
+    }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Programs of others in large numbers: redis-py's own test suite, a client in each of ten languages, frameworks. What
-//! they do stands in `tests/suites`; each runs in a network namespace of its own, with downloads under the target folder.
+//! Programs of others in large numbers: redis-py's own test suite, a client in each of ten languages, cluster clients,
+//! frameworks. What they do stands in `tests/suites`; each runs in a network namespace of its own, with downloads under the target folder.
 
 use std::path::Path;
 use std::process::Command;
@@ -46,6 +46,11 @@ fn redis_py_suite_with_resp3() -> Result<()> {
 #[test]
 fn clients_of_ten_languages() -> Result<()> {
     run("languages", &[])
+}
+
+#[test]
+fn cluster_clients_see_no_error_while_the_cluster_changes() -> Result<()> {
+    run("cluster", &["--slots", "30"])
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Context, Result};
+use holdfast_tests::ports::free_cluster_ports;
 use holdfast_tests::server::{Binary, Options, Role, Server};
 use holdfast_tests::transcript::{Expect, Sockets, Transcript, record_file, run};
 
@@ -18,6 +19,34 @@ fn transcripts_hold_for_redis() -> Result<()> {
 #[test]
 fn transcripts_hold_for_holdfast() -> Result<()> {
     run_all(Role::Subject)
+}
+
+/// Those of `cluster/`: each begins with a node of a cluster that is alone and has no slots.
+#[test]
+fn cluster_transcripts_hold_for_redis() -> Result<()> {
+    run_cluster(Role::Oracle)
+}
+
+#[test]
+fn cluster_transcripts_hold_for_holdfast() -> Result<()> {
+    run_cluster(Role::Subject)
+}
+
+fn run_cluster(role: Role) -> Result<()> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/cluster");
+    let dirs = if role == Role::Subject && !Binary::find(role)?.is_redis() {
+        vec![dir.join("newer"), dir]
+    } else {
+        vec![dir]
+    };
+    run_files(role, &files_in(dirs)?, || {
+        // The port and 10000 need not be a port.
+        let bus = free_cluster_ports()?.1.to_string();
+        Ok(Options::new()
+            .directive("cluster-enabled", "yes")
+            .directive("cluster-port", &bus)
+            .directive("cluster-node-timeout", "500"))
+    })
 }
 
 /// Records once, before either test reads the files.
@@ -35,15 +64,20 @@ fn record_if_asked() {
 
 fn run_all(role: Role) -> Result<()> {
     record_if_asked();
+    run_files(role, &files(role)?, || Ok(Options::new()))
+}
+
+/// Runs transcripts, each on a server of its own.
+fn run_files(role: Role, files: &[PathBuf], options: impl Fn() -> Result<Options>) -> Result<()> {
     let expect = if Binary::find(role)?.is_redis() {
         Expect::Redis
     } else {
         Expect::Holdfast
     };
     let mut failures = Vec::new();
-    for path in files(role)? {
-        let transcript = Transcript::read(&path)?;
-        let server = Server::start(role, &Options::new())?;
+    for path in files {
+        let transcript = Transcript::read(path)?;
+        let server = Server::start(role, &options()?)?;
         match run(&transcript, &mut Sockets::new(&server), expect) {
             Ok(found) => failures.extend(found),
             Err(error) => failures.push(format!(
@@ -71,6 +105,10 @@ fn files(role: Role) -> Result<Vec<PathBuf>> {
         Role::Subject => vec![dir, newer],
         Role::Oracle => vec![dir, later],
     };
+    files_in(dirs)
+}
+
+fn files_in(dirs: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
     let mut files = Vec::new();
     for dir in dirs {

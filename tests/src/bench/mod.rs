@@ -2,11 +2,17 @@
 //!
 //! An absolute figure of one machine says little; the ratio of two servers measured in turns on the same core holds.
 //! [`rows`] says what is measured, [`cpu`] measures CPU per command, [`memory`] the resident set per item, [`workers`]
-//! one worker against two, and [`report`] writes the tables.
+//! one worker against two, [`persistence`] saving and loading, [`encryption`] what keys cost, [`aof`] the append-only file,
+//! [`replication`] a primary with replicas, [`migration`] slots that change their node, and [`report`] writes the tables.
 
+pub mod aof;
 pub mod cpu;
+pub mod encryption;
 pub mod load;
 pub mod memory;
+pub mod migration;
+pub mod persistence;
+pub mod replication;
 pub mod report;
 pub mod rows;
 pub mod workers;

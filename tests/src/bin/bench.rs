@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use holdfast_tests::bench::report::Report;
-use holdfast_tests::bench::{Effort, cpu, memory, rows, start, workers};
+use holdfast_tests::bench::report::{Report, replace_part};
+use holdfast_tests::bench::{
+    Effort, aof, cpu, encryption, memory, migration, persistence, replication, rows, start, workers,
+};
 use holdfast_tests::server::{Role, tool};
 
 /// The core that the servers share, and the one of the load generator.
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 
-/// Measures the server under test beside redis-server: CPU per command, memory per item, one worker against two.
+/// Measures the server under test beside redis-server: CPU per command, memory per item, one worker against two, saving and
+/// loading, encryption at rest, the append-only file, replication, slots that migrate.
 #[derive(Parser)]
 struct Arguments {
     /// One round of a tenth of the commands; nothing is written unless --out is given.
@@ -23,7 +26,7 @@ struct Arguments {
     /// Shows that everything runs; the figures mean nothing.
     #[arg(long)]
     smoke: bool,
-    /// Measure this part only.
+    /// Measure this part only; in docs/benchmarks.md it takes the place of the old one.
     #[arg(long, value_enum)]
     only: Option<Part>,
     /// Measure only rows and shapes whose name contains one of these words.
@@ -42,6 +45,27 @@ enum Part {
     Cpu,
     Memory,
     Workers,
+    Persistence,
+    Encryption,
+    Aof,
+    Replication,
+    Migration,
+}
+
+impl Part {
+    /// Its heading in the document.
+    fn title(self) -> &'static str {
+        match self {
+            Part::Cpu => "Server CPU per command",
+            Part::Memory => "Memory",
+            Part::Workers => "One worker and two",
+            Part::Persistence => "Persistence",
+            Part::Encryption => "Encryption at rest",
+            Part::Aof => "Append-only file",
+            Part::Replication => "Replication",
+            Part::Migration => "Slot migration",
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -78,10 +102,33 @@ fn main() -> Result<()> {
             report.workers.push(workers::measure(row, rounds, effort)?);
         }
     }
-    let text = report.to_markdown();
+    if chosen(Part::Persistence) && arguments.rows.is_empty() {
+        report.persistence = Some(persistence::measure(rounds, effort)?);
+    }
+    if chosen(Part::Encryption) && arguments.rows.is_empty() {
+        eprintln!("encryption");
+        report.encryption = encryption::measure(rounds, effort)?;
+    }
+    if chosen(Part::Aof) && arguments.rows.is_empty() {
+        eprintln!("append-only file");
+        report.aof = aof::measure(rounds, effort)?;
+    }
+    if chosen(Part::Replication) && arguments.rows.is_empty() {
+        eprintln!("replication");
+        report.replication = Some(replication::measure(rounds, effort)?);
+    }
+    if chosen(Part::Migration) && arguments.rows.is_empty() {
+        report.migration = migration::measure(rounds, effort)?;
+    }
+    let mut text = report.to_markdown();
     println!("{text}");
-    let whole = effort == Effort::Full && arguments.only.is_none() && arguments.rows.is_empty();
+    let whole = effort == Effort::Full && arguments.rows.is_empty();
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
+    if let (Some(part), true, None) = (arguments.only, whole, &arguments.out) {
+        // The other parts stay as they were measured.
+        let document = std::fs::read_to_string(&default)?;
+        text = replace_part(&document, part.title(), &text);
+    }
     if let Some(path) = arguments.out.or(whole.then_some(default)) {
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         eprintln!("written to {}", path.display());

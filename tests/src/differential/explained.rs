@@ -91,7 +91,7 @@ impl Reason {
             let refused = *subject == Reply::Error(b"ERR Invalid arguments specified for command".to_vec());
             return refused.then_some(Reason::KeyCount);
         }
-        if name == b"ACL" && subject.text().is_some() && *oracle == Reply::Simple(b"OK".to_vec()) {
+        if name == b"ACL" && subject.text().is_some() && *oracle == Reply::ok() {
             return has_untold_keys(args.get(3..)?).then_some(Reason::AclKeys);
         }
         if matches!(name.as_slice(), b"EVAL" | b"EVAL_RO" | b"SCRIPT")
