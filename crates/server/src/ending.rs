@@ -34,12 +34,15 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 pub struct Ending {
     state: Mutex<State>,
+    /// The wait for replicas is called off.
     aborted: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stage: Stage,
+    /// How often replicas have been waited for.
+    waits: u64,
     /// Clients that have called SHUTDOWN.
     asked: Vec<Arc<Waiter>>,
 }
@@ -53,8 +56,6 @@ enum Stage {
     Waiting(Instant),
     /// The data are being saved, or it ends now.
     Saving,
-    /// It waited, and is to go on.
-    Aborted,
 }
 
 /// What SHUTDOWN or a signal says about the end.
@@ -81,37 +82,50 @@ impl Ending {
         first
     }
 
-    /// SHUTDOWN ABORT. False: nobody waits for replicas.
-    pub fn abort(&self) -> bool {
+    /// SHUTDOWN ABORT: the server goes on when this returns, and may be told to end again. False: nobody waits for replicas.
+    pub fn abort(&self, server: &Server) -> bool {
         let mut state = self.state.lock();
-        let waits = matches!(state.stage, Stage::Waiting(_));
-        if waits {
-            state.stage = Stage::Aborted;
-            self.aborted.notify_all();
+        if !matches!(state.stage, Stage::Waiting(_)) {
+            return false;
         }
-        waits
+        tracing::info!("Shutdown manually aborted.");
+        server.hold_writes(Hold::End, false);
+        let asked = state.leave();
+        drop(state);
+        self.aborted.notify_all();
+        refuse(server, &asked);
+        true
     }
 
     /// How long replicas are waited for at most; None: they are not.
     pub fn time_left(&self) -> Option<Duration> {
         match self.state.lock().stage {
             Stage::Waiting(until) => Some(until.saturating_duration_since(Instant::now())),
-            Stage::None | Stage::Saving | Stage::Aborted => None,
+            Stage::None | Stage::Saving => None,
         }
     }
 
     /// The server goes on: tells those who wanted it to end.
     pub fn give_up(&self, server: &Server) {
-        let asked = {
-            let mut state = self.state.lock();
-            state.stage = Stage::None;
-            std::mem::take(&mut state.asked)
-        };
-        for waiter in asked.iter().filter(|w| !w.is_done()) {
-            let mut reply = Reply::new(Vec::new(), waiter.proto);
-            reply.error(CANNOT_END);
-            blocking::unblock(server, None, waiter, reply.as_bytes());
-        }
+        let asked = self.state.lock().leave();
+        refuse(server, &asked);
+    }
+}
+
+impl State {
+    /// Nobody wants an end any more. Who did is to be told.
+    fn leave(&mut self) -> Vec<Arc<Waiter>> {
+        self.stage = Stage::None;
+        std::mem::take(&mut self.asked)
+    }
+}
+
+/// Tells clients that the end they have asked for does not come.
+fn refuse(server: &Server, asked: &[Arc<Waiter>]) {
+    for waiter in asked.iter().filter(|w| !w.is_done()) {
+        let mut reply = Reply::new(Vec::new(), waiter.proto);
+        reply.error(CANNOT_END);
+        blocking::unblock(server, None, waiter, reply.as_bytes());
     }
 }
 
@@ -119,9 +133,6 @@ impl Ending {
 /// clients. False: the server goes on, and whoever asked has been told.
 pub fn go(server: &Server, manner: Manner) -> bool {
     if !manner.now && !wait_for_replicas(server) {
-        tracing::info!("Shutdown manually aborted.");
-        server.hold_writes(Hold::End, false);
-        server.ending.give_up(server);
         return false;
     }
     let saved = saving::save_before_end(server, manner.save);
@@ -134,7 +145,8 @@ pub fn go(server: &Server, manner: Manner) -> bool {
     false
 }
 
-/// Holds writes back and waits until all replicas have everything, for `shutdown-timeout` at most. False: it was aborted.
+/// Holds writes back and waits until all replicas have everything, for `shutdown-timeout` at most. False: it was aborted,
+/// and whoever did it has seen to the rest.
 fn wait_for_replicas(server: &Server) -> bool {
     if !primary::has_replicas_behind(server) {
         return true;
@@ -144,16 +156,22 @@ fn wait_for_replicas(server: &Server) -> bool {
     let far = Duration::from_secs(u64::from(u32::MAX));
     let until = Instant::now() + timeout.min(far);
     let ending = &server.ending;
-    ending.state.lock().stage = Stage::Waiting(until);
     tracing::info!("Waiting for replicas before shutting down.");
-    server.hold_writes(Hold::End, true);
+    let wait = {
+        let mut state = ending.state.lock();
+        state.stage = Stage::Waiting(until);
+        state.waits += 1;
+        server.hold_writes(Hold::End, true);
+        state.waits
+    };
     // Writers that were let in before hold their shards.
     drop(server.keyspace.lock(&ShardSet::All));
     let end = server.log.end_offset();
     server.replication.primary.ask_for_acks(server, end);
     let mut state = ending.state.lock();
     loop {
-        if state.stage == Stage::Aborted {
+        // Another end may have begun since this one was called off.
+        if state.stage != Stage::Waiting(until) || state.waits != wait {
             return false;
         }
         let behind = primary::behind(server, end);

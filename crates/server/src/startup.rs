@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, bail};
 use holdfast_storage::keyspace::ShardSet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, LogLevel, Param, SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_NOW, SHUTDOWN_SAVE};
 use crate::ending::{self, Manner};
@@ -109,14 +109,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             );
         }
         let mut loading = Some(load(&server)?);
-        let mut end = Box::pin(wait_for_end(&server));
+        let mut ends = Ends::new()?;
         loop {
             tokio::select! {
-                ended = &mut end => {
-                    if may_end(&server, ended?).await {
+                why = ends.next(&server) => {
+                    if may_end(&server, why).await {
                         return Ok(());
                     }
-                    end = Box::pin(wait_for_end(&server));
                 }
                 loaded = async { loading.as_mut().expect("checked by the condition").await }, if loading.is_some() => {
                     loading = None;
@@ -297,24 +296,39 @@ enum End {
     Signal(Param),
 }
 
-async fn wait_for_end(server: &Server) -> io::Result<End> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut hup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = term.recv() => {
-                tracing::warn!("Received SIGTERM scheduling shutdown...");
-                return Ok(End::Signal(Param::ShutdownOnSigterm));
-            }
-            _ = int.recv() => {
-                tracing::warn!("Received SIGINT scheduling shutdown...");
-                return Ok(End::Signal(Param::ShutdownOnSigint));
-            }
-            _ = hup.recv() => tracing::info!("ignoring SIGHUP: the log file is opened anew for every line"),
-            () = server.shutdown.cancelled() => {
-                tracing::warn!("User requested shutdown...");
-                return Ok(End::Asked);
+/// What can bring the end. Signals are listened to all the time: one may come as soon as another's end was called off.
+struct Ends {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one. Loses none if it is dropped.
+    async fn next(&mut self, server: &Server) -> End {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => {
+                    tracing::warn!("Received SIGTERM scheduling shutdown...");
+                    return End::Signal(Param::ShutdownOnSigterm);
+                }
+                _ = self.int.recv() => {
+                    tracing::warn!("Received SIGINT scheduling shutdown...");
+                    return End::Signal(Param::ShutdownOnSigint);
+                }
+                _ = self.hup.recv() => tracing::info!("ignoring SIGHUP: the log file is opened anew for every line"),
+                () = server.shutdown.cancelled() => {
+                    tracing::warn!("User requested shutdown...");
+                    return End::Asked;
+                }
             }
         }
     }

@@ -74,7 +74,7 @@ fn shutdown(call: &mut Call<'_, '_>, args: Args<'_>) -> ServerResult {
     }
     let server = Arc::clone(&call.session.server);
     if abort {
-        return match server.ending.abort() {
+        return match server.ending.abort(&server) {
             true => call.ok(),
             false => Err(ServerError::new("ERR No shutdown in progress.")),
         };
