@@ -9,6 +9,7 @@ mod login;
 mod multi;
 mod watched;
 
+pub use door::Arrival;
 pub use multi::Multi;
 pub use watched::Watching;
 
@@ -120,8 +121,8 @@ pub struct Session {
     pub is_monitor: bool,
     /// When it was held back last and let go, Unix ms.
     pub let_go_ms: i64,
-    /// When a command began to wait for a slot that travels to this node, in unix ms.
-    awaited_ms: i64,
+    /// Whether its commands have waited for a slot that travels to this node; begins anew with each reading.
+    pub arrival: Arrival,
     /// What a replica has said of itself before it asks for data.
     pub introduction: Option<Box<Introduction>>,
     /// The replica that it is.
@@ -157,7 +158,7 @@ impl Session {
             shard_channels: BTreeSet::new(),
             is_monitor: false,
             let_go_ms: i64::MIN / 2,
-            awaited_ms: i64::MIN / 2,
+            arrival: Arrival::NotAwaited,
             introduction: None,
             replica: None,
             asking: false,

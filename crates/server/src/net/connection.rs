@@ -26,7 +26,7 @@ use crate::net::stream::Stream;
 use crate::replication::primary::Attachment;
 use crate::replication::primary::link::Link;
 use crate::server::Server;
-use crate::session::{Flow, Session};
+use crate::session::{Arrival, Flow, Session};
 use crate::stats::Counters;
 use crate::worker::Worker;
 
@@ -183,6 +183,7 @@ impl Connection {
 
     /// Reads once and executes what came. False: the peer has closed.
     fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.session.arrival = Arrival::NotAwaited;
         Worker::with(|w, read| {
             if let Some(mut big) = self.session.decoder.big_buf() {
                 // A big argument is read straight to where it will stay.

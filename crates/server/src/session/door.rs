@@ -19,7 +19,18 @@ const PASS_MS: i64 = 1;
 
 /// A slot that travels here is waited for so many ms before its former owner is named. Whoever comes from there would else be
 /// sent back and forth until this node has heard, too, and clients follow few redirections (go-redis three, most five).
-const ARRIVAL_MS: i64 = 100;
+const ARRIVAL_MS: i64 = 250;
+
+/// How a client stands to a slot that travels here, since it has last sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// None of its commands has waited.
+    NotAwaited,
+    /// One waits, or did, since so many unix ms.
+    AwaitedSince(i64),
+    /// One has waited for as long as any may.
+    InVain,
+}
 
 /// Bytes of a client's words that an error repeats.
 const SHOWN: usize = 128;
@@ -147,12 +158,14 @@ impl Session {
         self.reject(w, redirect.text())
     }
 
-    /// Whether a command waits for its slot. Who has waited in vain is sent away at once for a while.
+    /// Whether a command waits for its slot. When one has waited in vain, what else came with it is sent away at once.
     fn awaits_arrival(&mut self, now_ms: i64) -> bool {
-        if now_ms - self.awaited_ms > 2 * ARRIVAL_MS {
-            self.awaited_ms = now_ms;
-        }
-        now_ms - self.awaited_ms < ARRIVAL_MS
+        self.arrival = match self.arrival {
+            Arrival::NotAwaited => Arrival::AwaitedSince(now_ms),
+            Arrival::AwaitedSince(since) if now_ms - since >= ARRIVAL_MS => Arrival::InVain,
+            as_it_is => as_it_is,
+        };
+        matches!(self.arrival, Arrival::AwaitedSince(_))
     }
 
     /// True for commands that are refused while there is no room: those that may take memory, whatever would be queued,
