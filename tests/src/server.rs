@@ -22,10 +22,10 @@ pub use self::binary::{Binary, Role, tool};
 use self::log::Log;
 use crate::client::Client;
 use crate::ports::free_port;
-use crate::wait::wait_within;
+use crate::wait::{wait_until, wait_within};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: usize = 5;
 const READY: &str = "Ready to accept connections";
 
@@ -380,12 +380,33 @@ impl Drop for Server {
     }
 }
 
-/// Sends a process a signal.
+/// Sends a process a signal. After SIGSTOP it stands when this returns.
 ///
 /// # Errors
 /// When it is gone.
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
-    Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+    kill(Pid::from_raw(i32::try_from(pid)?), signal)?;
+    if signal == Signal::SIGSTOP {
+        wait_until("the process stands", || stands(pid))?;
+    }
+    Ok(())
+}
+
+/// Whether all threads of a process are stopped. A signal takes effect on each when it next enters the kernel, which on a busy
+/// machine is later than the sender goes on.
+fn stands(pid: u32) -> Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that has ended meanwhile does nothing more.
+        let Ok(stat) = std::fs::read_to_string(thread?.path().join("stat")) else {
+            continue;
+        };
+        // Behind the name, which may hold anything.
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The resident set of a process, in bytes, from `/proc/PID/status`.

@@ -349,7 +349,7 @@ pub fn key_slot(key: &[u8]) -> u16 {
 pub enum Answer {
     /// A reply that is no redirect.
     Reply(Reply),
-    /// The connection broke: it may have run, or not.
+    /// The connection broke, or the node lost its lease meanwhile: it may have run, or not.
     Unknown,
 }
 
@@ -437,6 +437,10 @@ impl ClusterClient {
                 self.down += 1;
                 self.owners.remove(&slot);
                 pauses.rest();
+            } else if error.starts_with("ERR The lease of this node ended") {
+                // It stood still while the command ran, as on a machine that is busy.
+                self.owners.remove(&slot);
+                return Ok(Answer::Unknown);
             } else {
                 bail!("{address}: {error}");
             }

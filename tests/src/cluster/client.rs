@@ -11,8 +11,8 @@ use super::{Connect, SLOTS};
 use crate::client::Client;
 use crate::reply::Reply;
 
-/// Redirections that one command follows.
-const REDIRECTIONS: usize = 5;
+/// Redirections that one command follows: as many as redis-py's and ioredis's.
+const REDIRECTIONS: usize = 16;
 
 /// Such a client.
 pub struct Routed {
