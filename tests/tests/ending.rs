@@ -121,3 +121,26 @@ fn a_pause_of_a_client_outlives_an_end_that_is_called_off() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn who_lags_at_the_end_is_named() -> Result<()> {
+    for role in [Role::Subject, Role::Oracle] {
+        let (primary, replica) = pair(role)?;
+        let mut client = primary.connect()?;
+        assert_eq!(client.command("CONFIG SET shutdown-timeout 1")?, Reply::ok());
+        client.send(&["SHUTDOWN"])?;
+        let lags = format!("Lagging replica {} reported offset ", replica.address());
+        wait_until("the log says so", || {
+            let log = primary.log();
+            let all = [
+                &lags,
+                " behind master, lag=",
+                "0 of 1 replicas are in sync when shutting down.",
+            ];
+            Ok(all.iter().all(|part| log.contains(part)))
+        })
+        .with_context(|| primary.log())?;
+        primary.wait_for_end()?;
+    }
+    Ok(())
+}

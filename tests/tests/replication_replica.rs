@@ -367,6 +367,30 @@ fn a_replica_without_link_may_be_told_to_be_silent() -> Result<()> {
 }
 
 #[test]
+fn the_log_tells_of_a_link_as_that_of_redis_does() -> Result<()> {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    for role in [Role::Subject, Role::Oracle] {
+        let (primary, replica) = (redis()?, Server::start(role, &Options::new())?);
+        let says = |lines: &[&str]| {
+            wait_until("the log says so", || {
+                Ok(lines.iter().all(|line| replica.log().contains(line)))
+            })
+            .with_context(|| replica.log())
+        };
+        follow(&replica, nobody)?;
+        says(&["Error condition on socket for SYNC: Connection refused"])?;
+        follow(&replica, primary.address())?;
+        wait_for_link(&replica)?;
+        primary.kill()?;
+        says(&[
+            "Connection with master lost.",
+            "Caching the disconnected master state.",
+        ])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_promoted_replica_goes_on_and_others_go_on_with_it() -> Result<()> {
     let primary = redis()?;
     fill(&primary)?;

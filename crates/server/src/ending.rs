@@ -178,6 +178,7 @@ fn wait_for_replicas(server: &Server) -> bool {
         if behind == 0 || Instant::now() >= until {
             state.stage = Stage::Saving;
             drop(state);
+            primary::name_those_behind(server, end);
             let all = server.replication.primary.count();
             tracing::info!(
                 "{} of {all} replicas are in sync when shutting down.",

@@ -20,6 +20,9 @@ use crate::server::Server;
 use crate::session::Flow;
 use crate::startup;
 
+/// Bytes of backlog below which `repl-backlog-size` is raised, as Redis does.
+const LEAST_BACKLOG: i64 = 16 << 10;
+
 /// The family.
 pub const COMMANDS: &[&ServerCommand] = &[
     &CONFIG,
@@ -261,7 +264,16 @@ fn apply(server: &Server, param: Param) {
             server.client_memory.set_limit(setting, maxmemory as u64);
             server.client_memory.note_all(&server.clients);
         }
-        Param::ReplBacklogSize => server.replication.primary.resize_backlog(server),
+        Param::ReplBacklogSize => {
+            if server.config.int(param) < LEAST_BACKLOG
+                && let Err(error) = server
+                    .config
+                    .store(param, &[LEAST_BACKLOG.to_string().as_bytes()])
+            {
+                tracing::warn!(%error, "repl-backlog-size is not raised");
+            }
+            server.replication.primary.resize_backlog(server);
+        }
         Param::MinReplicasToWrite | Param::MinReplicasMaxLag => {
             server.replication.primary.refresh_good(server);
         }

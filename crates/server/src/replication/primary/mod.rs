@@ -259,13 +259,30 @@ impl Primary {
     }
 }
 
-/// Replicas that follow the log and have not acknowledged everything before `offset`.
+/// How many replicas are [behind](behind_of).
 pub fn behind(server: &Server, offset: u64) -> usize {
-    let replicas = server.replication.primary.replicas();
+    behind_of(&server.replication.primary.replicas(), offset).count()
+}
+
+/// Those that follow the log and have not acknowledged everything before `offset`.
+fn behind_of(replicas: &[Arc<Attached>], offset: u64) -> impl Iterator<Item = &Arc<Attached>> {
     let online = replicas
         .iter()
         .filter(|r| r.stage() == Stage::Online && !r.client.is_killed());
-    online.filter(|r| r.acked() < offset).count()
+    online.filter(move |r| r.acked() < offset)
+}
+
+/// Tells the log who is [behind](behind_of) when the server ends.
+pub fn name_those_behind(server: &Server, offset: u64) {
+    for replica in behind_of(&server.replication.primary.replicas(), offset) {
+        tracing::info!(
+            "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
+            replica.name(),
+            offset - replica.acked(),
+            replica.silent_ms(server.now_ms()) / 1000,
+            replica.stage().name()
+        );
+    }
 }
 
 /// True if the end of the server has to wait for replicas: `shutdown-timeout`.

@@ -1,5 +1,6 @@
 //! The thread that follows the primary: connects, synchronizes, applies the stream, and tries again when that breaks.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ pub fn run(server: &Arc<Server>) {
         if matches!(broken, Broken::Stopped) {
             continue;
         }
-        tracing::warn!(primary = %format_args!("{}:{}", link.host, link.port), reached = reached.name(), "{broken}");
+        say(&link, reached, &broken);
         let failure = if reached == LinkState::Transfer || distrust {
             follower.broken_syncs.fetch_add(1, Ordering::Relaxed);
             Failure::Sync
@@ -62,6 +63,39 @@ pub fn run(server: &Arc<Server>) {
             Failure::Link
         };
         follower.pause(&link, pace.failed(failure, rand::rng().random()));
+    }
+}
+
+/// Tells the log why a connection has ended. The lines begin as Redis's: alarms look for them.
+fn say(link: &Link, reached: LinkState, broken: &Broken) {
+    let line = match (reached, broken) {
+        // A name that nobody can resolve comes from no system call.
+        (LinkState::Connecting, Broken::Io(error))
+            if error.raw_os_error().is_none() && error.kind() != ErrorKind::TimedOut =>
+        {
+            format!("Unable to connect to MASTER: {error}")
+        }
+        (LinkState::Connecting | LinkState::Handshake, Broken::Io(error)) => {
+            format!("Error condition on socket for SYNC: {error}")
+        }
+        (LinkState::Transfer, Broken::Io(error)) => format!("I/O error trying to sync with MASTER: {error}"),
+        (LinkState::Transfer, Broken::Closed) => {
+            "I/O error trying to sync with MASTER: connection lost".to_owned()
+        }
+        (LinkState::Transfer, Broken::Silence) => {
+            "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
+             parameter to a larger value."
+                .to_owned()
+        }
+        (LinkState::Connecting | LinkState::Handshake, Broken::Silence) => {
+            "Timeout connecting to the MASTER...".to_owned()
+        }
+        (LinkState::Connected, Broken::Io(error)) => format!("Connection with master lost. {error}"),
+        (_, broken) => broken.to_string(),
+    };
+    tracing::warn!(primary = %format_args!("{}:{}", link.host, link.port), reached = reached.name(), "{line}");
+    if reached == LinkState::Connected && !broken.spoils_history() {
+        tracing::info!("Caching the disconnected master state.");
     }
 }
 
