@@ -5,7 +5,8 @@
 //! its behalf and puts the reply into its mailbox. So what a client pushes goes to who waited longest, and never back
 //! to the pusher's own next command.
 //!
-//! Order of locks: shards, then the queues. Whoever holds all shards of a waiter's keys decides its fate alone.
+//! Order of locks: shards, then a waiter's fate, then the queues. Whoever holds all shards of a waiter's keys keeps others from
+//! serving it; who waits for no key is kept from two answers by the lock of its fate.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -56,6 +57,8 @@ pub struct Waiter {
     /// Indices of the arguments that are these keys.
     key_arguments: Range<usize>,
     shards: ShardSet,
+    /// Held by who ends the wait, while he does.
+    fate: Mutex<()>,
     done: AtomicBool,
 }
 
@@ -188,6 +191,7 @@ impl Blocking {
             keys,
             key_arguments: wait.keys.clone(),
             shards: execute::shards_of(keyspace, entry, &args.frame()),
+            fate: Mutex::new(()),
             done: AtomicBool::new(false),
         });
         let mut queues = self.queues.lock();
@@ -230,6 +234,7 @@ impl Blocking {
             keys: Vec::new(),
             key_arguments: 0..0,
             shards: ShardSet::none(),
+            fate: Mutex::new(()),
             done: AtomicBool::new(false),
         })
     }
@@ -261,6 +266,7 @@ impl Blocking {
             keys: Vec::new(),
             key_arguments: 0..0,
             shards: ShardSet::none(),
+            fate: Mutex::new(()),
             done: AtomicBool::new(false),
         });
         self.clients.fetch_add(1, Ordering::Relaxed);
@@ -270,22 +276,15 @@ impl Blocking {
         waiter
     }
 
-    /// Ends a wait with a reply. Its keys' shards are locked. False: somebody did so before, and the reply is dropped.
+    /// Ends a wait with a reply; an empty one is none. Its keys' shards are locked. False: somebody did so before, and the
+    /// reply is dropped.
     fn answer(&self, locked: &mut Locked<'_>, waiter: &Arc<Waiter>, reply: &[u8]) -> bool {
+        let deciding = waiter.fate.lock();
         if waiter.is_done() {
             return false;
         }
-        // The reply is in the mailbox before the wait is seen to be over, or the client's next reply might come first.
         if !waiter.muted && !reply.is_empty() {
             waiter.client.send(reply);
-        }
-        self.leave(locked, waiter)
-    }
-
-    /// Takes a waiter out of all queues. Its keys' shards are locked. False: somebody did so before.
-    fn leave(&self, locked: &mut Locked<'_>, waiter: &Arc<Waiter>) -> bool {
-        if waiter.done.swap(true, Ordering::AcqRel) {
-            return false;
         }
         let keyspace = locked.keyspace();
         let mut queues = self.queues.lock();
@@ -301,8 +300,12 @@ impl Blocking {
                 }
             }
         }
+        drop(queues);
         self.clients.fetch_sub(1, Ordering::Relaxed);
         waiter.client.set_flag(flag::BLOCKED, false);
+        // The last step: from now on its client goes on, with the reply in its mailbox before that to its next command.
+        waiter.done.store(true, Ordering::Release);
+        drop(deciding);
         waiter.client.waker.wake();
         true
     }
@@ -312,7 +315,7 @@ impl Blocking {
 /// nobody will serve it any more. No lock may be held.
 pub fn cancel(server: &Server, waiter: &Arc<Waiter>) -> bool {
     let mut locked = server.keyspace.lock(&waiter.shards);
-    server.blocking.leave(&mut locked, waiter)
+    server.blocking.answer(&mut locked, waiter, &[])
 }
 
 /// Ends a wait with a reply from outside (CLIENT UNBLOCK, CLIENT KILL): true if it was still going on. `locked`: all

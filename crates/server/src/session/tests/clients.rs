@@ -134,6 +134,34 @@ fn a_wait_for_replicas_ends_when_enough_have_acknowledged() {
     assert_eq!(desk.server.blocking.clients(), 0);
 }
 
+/// Replicas are served by different threads, and their acknowledgements may come at one moment.
+#[test]
+fn a_wait_that_two_acknowledgements_end_at_once_is_answered_once() {
+    let mut desk = Desk::new();
+    let mut writer = desk.session();
+    desk.run(&mut writer, "SET k 1");
+    for _ in 0..500 {
+        desk.run(&mut writer, "INCR k");
+        let received = desk.server.log.end_offset();
+        assert_eq!(desk.run(&mut writer, "WAIT 1 0"), "");
+        let together = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for id in [100, 101] {
+                let (server, together) = (Arc::clone(&desk.server), &together);
+                scope.spawn(move || {
+                    together.wait();
+                    server
+                        .acks
+                        .acknowledged(&server, id, Acked { received, synced: 0 });
+                });
+            }
+        });
+        let answer = desk.run(&mut writer, "");
+        assert!([":1 ", ":2 "].contains(&answer.as_str()), "{answer}");
+        assert_eq!(desk.server.blocking.clients(), 0);
+    }
+}
+
 #[test]
 fn errors_of_waitaof() {
     let mut desk = Desk::new();
