@@ -36,7 +36,10 @@ pub fn campaign(setup: Setup, rounds: usize) -> Result<Report> {
     let writers = writers(&cluster);
     let mut found = Vec::new();
     for round in 0..rounds {
-        writers.iter().try_for_each(|writer| writer.wait_for(20))?;
+        writers
+            .iter()
+            .try_for_each(|writer| writer.wait_for(20))
+            .with_context(|| format!("before round {round}\n{}", cluster.logs()))?;
         let victims = victims(&cluster, round)?;
         let leader = cluster.leader().is_some_and(|leader| victims.contains(&leader));
         let begin = Instant::now();

@@ -39,6 +39,14 @@ struct Shared {
     stop: AtomicBool,
     replicated: AtomicUsize,
     acked: Mutex<Vec<Write>>,
+    /// What kept the last write that did not count from counting.
+    trouble: Mutex<String>,
+}
+
+impl Shared {
+    fn note_trouble(&self, text: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
 }
 
 /// A client that writes to one slot, one write at a time, until it is dropped.
@@ -55,6 +63,7 @@ impl Writer {
             stop: AtomicBool::new(false),
             replicated: AtomicUsize::new(0),
             acked: Mutex::default(),
+            trouble: Mutex::default(),
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -64,6 +73,9 @@ impl Writer {
                 let sent = Instant::now();
                 match write(&mut client, &own.tag, number, wait) {
                     Ok(replicated) => {
+                        if !replicated {
+                            own.note_trouble(format!("write {number}: no replica has it"));
+                        }
                         let write = Write {
                             number,
                             sent,
@@ -77,7 +89,10 @@ impl Writer {
                             .fetch_add(usize::from(replicated), Ordering::Relaxed);
                     }
                     // It may be there or not. Whoever refuses is asked again, but not as fast as he can refuse.
-                    Err(_) => std::thread::park_timeout(BACK_OFF),
+                    Err(error) => {
+                        own.note_trouble(format!("write {number}: {error:#}"));
+                        std::thread::park_timeout(BACK_OFF);
+                    }
                 }
             }
         });
@@ -98,7 +113,11 @@ impl Writer {
     /// They do not come.
     pub fn wait_for(&self, more: usize) -> Result<()> {
         let enough = self.count() + more;
-        wait_until("writes go on", || Ok(self.count() >= enough))
+        wait_until("writes go on", || Ok(self.count() >= enough)).with_context(|| {
+            let trouble = &self.shared.trouble;
+            let last = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            format!("{} of {enough}; {last}", self.count())
+        })
     }
 
     /// Ends; what was acknowledged.
