@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::reply::{DecodeError, Reply, encode_command};
 
 /// How long a reply may take before the test fails.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// One connection.
 pub struct Client {

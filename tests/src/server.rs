@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::ports::free_port;
 use crate::wait::{wait_until, wait_within};
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: usize = 5;
 const READY: &str = "Ready to accept connections";

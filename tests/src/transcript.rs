@@ -57,7 +57,7 @@ use file::{Action, Item, Step};
 /// How long a late reply is waited for while recording, where the file does not yet say that there is one.
 const RECORD_WAIT: Duration = Duration::from_millis(300);
 /// How long a command is repeated until it gets the reply that is due.
-const UNTIL_PATIENCE: Duration = Duration::from_secs(10);
+const UNTIL_PATIENCE: Duration = crate::wait::PATIENCE;
 /// The connection that asks the server about its state.
 const CONTROL: u32 = 0;
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-/// How long anything that is waited for may take on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything that is waited for may take on a machine that is busy with other things, or does not run at all for
+/// some tens of seconds, as a virtual one may.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Looks again and again until it is so.
 ///

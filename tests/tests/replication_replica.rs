@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use holdfast_tests::ask::{digest, info, number};
@@ -362,6 +362,27 @@ fn a_replica_without_link_may_be_told_to_be_silent() -> Result<()> {
     let (mut r, mut o) = (replica.connect()?, oracle.connect()?);
     for line in lines {
         assert_eq!(r.command(line)?, o.command(line)?, "{line}");
+    }
+    Ok(())
+}
+
+/// Those who have followed the same primary come to the new one, and go on from its backlog.
+#[test]
+fn the_backlog_of_who_is_promoted_is_kept_for_its_time() -> Result<()> {
+    for role in [Role::Subject, Role::Oracle] {
+        let (primary, replica) = (redis()?, Server::start(role, &Options::new())?);
+        let mut client = replica.connect()?;
+        client.command("CONFIG SET repl-backlog-ttl 3")?;
+        follow(&replica, primary.address())?;
+        wait_for_link(&replica)?;
+        let begin = Instant::now();
+        client.command("REPLICAOF NO ONE")?;
+        wait_until("the backlog is freed", || {
+            Ok(info(&mut client, "replication", "repl_backlog_active")? == "0")
+        })?;
+        // Redis counts whole seconds.
+        let kept = begin.elapsed();
+        ensure!(kept >= Duration::from_secs(2), "{role:?} kept it for {kept:?}");
     }
     Ok(())
 }

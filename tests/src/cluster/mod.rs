@@ -238,7 +238,9 @@ impl Cluster {
 
     fn ask(&self, node: usize, command: &str) -> Result<String> {
         let words: Vec<&str> = command.split(' ').collect();
-        self.connect(node)?.text(&words)
+        let ask = || self.connect(node)?.text(&words);
+        // The whole machine may have stood still for longer than a reply may take.
+        ask().or_else(|_| ask())
     }
 
     /// A field of a node's CLUSTER INFO; empty if it is not there.

@@ -155,6 +155,8 @@ impl Replication {
             if state.role == Role::Primary {
                 return false;
             }
+            // Whoever has followed the same primary as this server comes soon.
+            self.primary.note_alone(server);
             let end = server.log.select_again();
             state.history.promoted(new_id(), end);
             state.role = Role::Primary;
