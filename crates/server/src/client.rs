@@ -130,6 +130,8 @@ pub struct Client {
     pub fd: i32,
     /// Unix ms of the connection's begin.
     pub created_ms: i64,
+    /// Round of the [gate](crate::gate) in which it was let go, until it asks again; 0: none.
+    pub let_go_in: AtomicU32,
     /// Texts.
     pub names: Mutex<Names>,
     account: Mutex<Option<Arc<Account>>>,
@@ -199,6 +201,7 @@ impl Client {
             laddr,
             fd,
             created_ms: now_ms,
+            let_go_in: AtomicU32::new(0),
             names: Mutex::new(Names {
                 user: "default".into(),
                 ..Names::default()

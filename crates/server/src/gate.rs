@@ -8,14 +8,20 @@
 //!
 //! Must not know: sockets, files, who the replicas are.
 
+mod round;
+
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::client::Client;
+use round::Round;
 
 /// Who has to have the log before a reply leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,10 @@ pub struct Gate {
 struct Lane {
     /// Who waits, and for which offset.
     waiting: Mutex<Vec<(u64, Arc<Client>)>>,
+    /// Those who were let go last.
+    round: Mutex<Round>,
+    /// The thread looks at its sockets once more instead of going to sleep.
+    lingers: AtomicBool,
     /// The highest offset that was asked for since [`Gate::take_asked`], and how often; 0: none.
     asked: AtomicU64,
     times: AtomicU32,
@@ -117,6 +127,10 @@ impl Gate {
     pub fn wait(&self, lane: usize, offset: u64, client: &Arc<Client>) -> bool {
         let lane = &self.lanes[lane];
         lane.waiting.lock().push((offset, Arc::clone(client)));
+        let let_go_in = client.let_go_in.swap(0, Ordering::Relaxed);
+        if let_go_in != 0 {
+            lane.round.lock().came(let_go_in);
+        }
         lane.asked.fetch_max(offset, Ordering::Relaxed);
         lane.times.fetch_add(1, Ordering::Relaxed);
         // What came in between is not told again: whoever opens looks at the list afterwards.
@@ -138,6 +152,21 @@ impl Gate {
         }
     }
 
+    /// Called when a thread is about to sleep: whether what its clients ask for can wait until more of them ask, `longest`
+    /// after some were let go. The thread looks for them and comes again, soon.
+    pub fn lingers(&self, lane: usize, longest: Duration) -> bool {
+        let lane = &self.lanes[lane];
+        if lane.times.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let lingers = lane.round.lock().waits(Instant::now(), longest);
+        if lingers {
+            lane.lingers.store(true, Ordering::Relaxed);
+            lane.waker.wake();
+        }
+        lingers
+    }
+
     /// Number of replies that wait, one for each connection or a few more.
     pub fn waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.lock().len()).sum()
@@ -148,6 +177,10 @@ impl Gate {
         std::future::poll_fn(|cx| {
             self.lanes[lane].waker.register(cx.waker());
             self.let_go(lane);
+            if self.lanes[lane].lingers.swap(false, Ordering::Relaxed) {
+                // The runtime looks for events before it runs this task again, and does not wait for any.
+                let _pending = pin!(tokio::task::yield_now()).poll(cx);
+            }
             Poll::Pending
         })
         .await
@@ -173,6 +206,12 @@ impl Gate {
             }
             free
         };
+        if !free.is_empty() {
+            let number = self.lanes[lane].round.lock().begin(free.len(), Instant::now());
+            for client in &free {
+                client.let_go_in.store(number, Ordering::Relaxed);
+            }
+        }
         for client in free {
             client.waker.wake();
         }

@@ -16,8 +16,9 @@ use super::{Aof, State};
 use crate::config::Appendfsync;
 use crate::server::Server;
 
-/// Syncs that take longer than this on the average are left to the thread.
-const QUICK: Duration = Duration::from_micros(200);
+/// Syncs that take longer than this on the average are left to the thread. Of 50 clients without pipeline on two cores, in
+/// thousand writes a second, in place and by the thread: 61 and 48 with syncs of 115 us, 34 and 39 with 415 us.
+const QUICK: Duration = Duration::from_micros(300);
 /// A single sync counts as this at most: after a hiccup of the disk its usual time shows again within some syncs.
 const WORST: Duration = Duration::from_millis(8);
 /// So much of the average is the last sync: one part in eight.
@@ -46,6 +47,11 @@ impl Pace {
         self.0 = self.0 * (WEIGHT - 1) / WEIGHT + took.min(WORST) / WEIGHT;
     }
 
+    /// The average.
+    pub fn usual(self) -> Duration {
+        self.0
+    }
+
     /// Whether a worker may sync by itself.
     pub fn is_quick(self) -> bool {
         self.0 < QUICK
@@ -56,14 +62,17 @@ impl Pace {
 #[derive(Debug, Default)]
 pub struct Commits {
     quick: AtomicBool,
+    usual_ns: AtomicU64,
     visits: AtomicU64,
     called: AtomicBool,
 }
 
 impl Commits {
-    /// Workers may sync by themselves, or may not any more.
-    pub fn set_quick(&self, quick: bool) {
-        self.quick.store(quick, Ordering::Release);
+    /// How long syncs take. Workers may sync by themselves while that is not long.
+    pub fn set_pace(&self, pace: Pace) {
+        let usual = u64::try_from(pace.usual().as_nanos()).unwrap_or(u64::MAX);
+        self.usual_ns.store(usual, Ordering::Relaxed);
+        self.quick.store(pace.is_quick(), Ordering::Release);
     }
 
     /// How often workers came to sync.
@@ -78,6 +87,14 @@ impl Commits {
 }
 
 impl Aof {
+    /// How long a sync takes, on the average; zero while workers do not sync by themselves.
+    pub fn usual_sync(&self) -> Duration {
+        match self.commits.quick.load(Ordering::Acquire) {
+            true => Duration::from_nanos(self.commits.usual_ns.load(Ordering::Relaxed)),
+            false => Duration::ZERO,
+        }
+    }
+
     /// Clients of this thread wait for the log's synced end to reach `offset`: brings it about, or leaves it to the writer's
     /// thread.
     pub fn commit(&self, server: &Server, offset: u64) {

@@ -8,7 +8,7 @@
 mod sending;
 mod waiting;
 
-pub use sending::commit_asked;
+pub use sending::before_sleep;
 
 use std::future::Future;
 use std::io;

@@ -179,7 +179,7 @@ fn start_worker(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(61)
-        .on_thread_park(move || connection::commit_asked(&asked, row))
+        .on_thread_park(move || connection::before_sleep(&asked, row))
         .build()?;
     let (server, count) = (Arc::clone(server), Arc::clone(&connections));
     let thread = std::thread::Builder::new().name(name.into()).spawn(move || {

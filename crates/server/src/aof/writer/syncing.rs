@@ -98,7 +98,7 @@ impl Writer {
         self.file()?.sync()?;
         self.last_sync = Instant::now();
         self.pace.note(self.last_sync - began);
-        self.server.aof.commits.set_quick(self.pace.is_quick());
+        self.server.aof.commits.set_pace(self.pace);
         self.make_safe(self.written);
         Ok(())
     }
