@@ -54,6 +54,11 @@ impl Nodes {
     }
 
     fn start(&mut self, node: usize, seeds: Vec<Address>) {
+        self.start_as(node, self.ports[node], seeds);
+    }
+
+    /// Starts a node that tells others to reach it at a port.
+    fn start_as(&mut self, node: usize, announced: u16, seeds: Vec<Address>) {
         let port = self.ports[node];
         let happens = self.happens.clone();
         let options = Options {
@@ -61,7 +66,7 @@ impl Nodes {
                 endpoint: Endpoint {
                     ip: "127.0.0.1".into(),
                     port: 1,
-                    bus_port: port,
+                    bus_port: announced,
                     ..Endpoint::default()
                 },
                 failover_ms: 2000,
@@ -222,10 +227,47 @@ fn strangers_are_refused() {
     nodes.handles[1].take().unwrap().stop();
     nodes.security = Security::Secret(b"another".to_vec());
     nodes.start(1, Vec::new());
-    let met = nodes.meet(1, 0);
-    assert!(matches!(met, Err(MeetError::Refused(_))), "{met:?}");
+    let Err(MeetError::Refused(why)) = nodes.meet(1, 0) else {
+        panic!("they met")
+    };
+    let expected = "no answer: it does not let this node speak: this bus wants a proof of its secret";
+    assert_eq!(why, expected);
     assert!(nodes.node(0).traffic()[3] > 0);
     assert_eq!(nodes.node(0).view().get().state.nodes.len(), 1);
+}
+
+#[test]
+fn who_is_not_reached_at_the_announced_port_does_not_join() {
+    let mut nodes = Nodes::new(2, Security::Open);
+    let served = Entry::AssignSlots {
+        node: nodes.id(0),
+        slots: SlotSet::all(),
+    };
+    nodes.propose(0, served).unwrap();
+    nodes.handles[1].take().unwrap().stop();
+    // Whoever listens there is none of us.
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let announced = stranger.local_addr().unwrap().port();
+    nodes.start_as(1, announced, Vec::new());
+    let Err(MeetError::Refused(why)) = nodes.meet(0, 1) else {
+        panic!("they met")
+    };
+    assert!(why.starts_with("no answer: it was reached, but "), "{why}");
+    for node in [0, 1] {
+        assert_eq!(nodes.node(node).view().get().state.nodes.len(), 1);
+    }
+    // Nobody at all.
+    nodes.handles[1].take().unwrap().stop();
+    let Err(MeetError::Refused(why)) = nodes.meet(0, 1) else {
+        panic!("they met")
+    };
+    assert!(why.contains("Connection refused"), "{why}");
+    // As it should be.
+    nodes.start(1, Vec::new());
+    nodes.meet(0, 1).unwrap();
+    nodes.until("they are two", |nodes| {
+        (0..2).all(|node| nodes.node(node).view().get().state.nodes.len() == 2)
+    });
 }
 
 #[test]

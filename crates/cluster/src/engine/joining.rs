@@ -15,6 +15,8 @@ use crate::state::{Applied, ClusterState, Endpoint, Entry, Newcomer, Rejected};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// How the reason of a [`Event::JoinRefused`] begins if the other side did not say anything.
+pub const NO_ANSWER: &str = "no answer";
 /// Ticks between two greetings, or two requests to join.
 const RETRY_TICKS: u64 = 16;
 /// Greetings that are sent before a meeting is given up.
@@ -31,14 +33,21 @@ pub(super) struct Joining {
     at: Endpoint,
     /// The request is not sent before this is on disk.
     persist: u64,
+    /// What the other cluster wants to see in the request, so that it knows that its answers arrive; 0: nothing yet.
+    challenge: u64,
+    /// Requests that were sent without it. None: nobody knows what was sent before this node's restart, and what came of it.
+    unanswered: Option<u64>,
 }
 
 impl Joining {
-    pub(super) fn new(raft_id: RaftId, at: Endpoint) -> Self {
+    /// One that this node went on with before its restart.
+    pub(super) fn resumed(raft_id: RaftId, at: Endpoint) -> Self {
         Self {
             raft_id,
             at,
             persist: 0,
+            challenge: 0,
+            unanswered: None,
         }
     }
 }
@@ -77,7 +86,7 @@ impl Engine {
             .collect();
         for address in over {
             self.meeting.remove(&address);
-            self.refused_by(address, "no answer");
+            self.refused_by(address, NO_ANSWER);
         }
         for address in going {
             self.greet(address, false, true);
@@ -247,21 +256,31 @@ impl Engine {
         self.meta.joining = Some((raft_id, at.clone()));
         self.persist_meta(false);
         self.joining = Some(Joining {
-            raft_id,
-            at,
             persist: self.persist_number,
+            unanswered: Some(0),
+            ..Joining::resumed(raft_id, at)
         });
     }
 
     /// Asks to join, once that is on disk and everything of this node's own log is applied.
     fn request_join(&mut self) {
         let still = self.raft.raft.raft_log.last_index() == self.state.index;
-        let Some(joining) = &self.joining else { return };
+        let Some(joining) = &mut self.joining else { return };
         let written = self.awaiting.is_empty() && self.persisted_number >= joining.persist;
         if !(still && written) {
             return;
         }
-        let (at, raft_id) = (joining.at.clone(), joining.raft_id);
+        let (at, raft_id, challenge) = (joining.at.clone(), joining.raft_id, joining.challenge);
+        if challenge == 0
+            && let Some(unanswered) = &mut joining.unanswered
+        {
+            *unanswered += 1;
+            if *unanswered > GREETINGS {
+                // The other cluster has not taken this node in: it does so after an answer only.
+                self.give_up_joining(&format!("{NO_ANSWER} to the request to join"));
+                return;
+            }
+        }
         let shard = self
             .state
             .shard_of(self.meta.node)
@@ -277,6 +296,7 @@ impl Engine {
             newcomer: Some(codec::encode_newcomer(&newcomer)),
             reply_to: Some(codec::encode_endpoint(&self.config.endpoint)),
             old_cluster: self.meta.cluster.to_string(),
+            challenge,
         };
         self.send_to(0, &at, Payload::Join(request));
     }
@@ -322,7 +342,20 @@ impl Engine {
             return Ok(());
         }
         let known = self.state.nodes.get(&newcomer.id);
-        if known.is_some_and(|node| node.raft_id == newcomer.raft_id) {
+        let is_known = known.is_some_and(|node| node.raft_id == newcomer.raft_id);
+        // A node that this one does not reach would be a member that nobody can talk to.
+        let challenge = mix(mix(self.config.random, self.meta.boot), newcomer.raft_id).max(1);
+        if !is_known && request.challenge != challenge {
+            let reply = proto::JoinReply {
+                raft_id: newcomer.raft_id,
+                challenge,
+                ..proto::JoinReply::default()
+            };
+            let reply_to = codec::decode_endpoint(request.reply_to.as_ref())?;
+            self.send_to(newcomer.raft_id, &reply_to, Payload::Joined(reply));
+            return Ok(());
+        }
+        if is_known {
             let applied = Applied {
                 index: self.state.index,
                 changes: Vec::new(),
@@ -365,6 +398,7 @@ impl Engine {
             r#final: final_,
             index,
             peers,
+            challenge: 0,
         };
         self.send_to(raft_id, &reply_to, Payload::Joined(reply));
     }
@@ -377,22 +411,36 @@ impl Engine {
     ) -> Result<(), Malformed> {
         let Some(joining) = self
             .joining
-            .as_ref()
+            .as_mut()
             .filter(|joining| joining.raft_id == reply.raft_id)
         else {
             return Ok(());
         };
+        if reply.challenge != 0 {
+            let is_new = joining.challenge != reply.challenge;
+            joining.challenge = reply.challenge;
+            if is_new {
+                self.request_join();
+            }
+            return Ok(());
+        }
         if reply.rejected.is_empty() {
             self.join_cluster(cluster, reply.raft_id, reply.index, &reply.peers);
         } else if reply.r#final {
-            let with = address_of(&joining.at);
-            self.joining = None;
-            self.meta.joining = None;
-            self.persist_meta(false);
-            self.meeting.clear();
-            self.refused_by(with, &reply.rejected);
+            self.give_up_joining(&reply.rejected);
         }
         Ok(())
+    }
+
+    /// This node stays what it was.
+    fn give_up_joining(&mut self, reason: &str) {
+        let Some(joining) = self.joining.take() else {
+            return;
+        };
+        self.meta.joining = None;
+        self.persist_meta(false);
+        self.meeting.clear();
+        self.refused_by(address_of(&joining.at), reason);
     }
 
     /// This node is a member of another cluster from now on, with an empty log that its leader will fill.

@@ -41,6 +41,7 @@ pub use io::{
     Address, Config, Event, Founding, Input, Outgoing, Output, Persist, ProposeError, Report, Restored,
     Status, Token,
 };
+pub use joining::NO_ANSWER;
 pub use recovery::{Kept, describe, recover_alone};
 pub use timing::{MIN_FAILOVER_MS, Timing};
 
@@ -166,7 +167,7 @@ impl Engine {
         let joining = meta
             .joining
             .clone()
-            .map(|(raft_id, at)| Joining::new(raft_id, at));
+            .map(|(raft_id, at)| Joining::resumed(raft_id, at));
         let peers = restored.meta.iter().flat_map(|meta| &meta.peers);
         let mut learned = BTreeMap::new();
         for peer in peers {

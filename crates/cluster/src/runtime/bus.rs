@@ -15,7 +15,7 @@ use super::auth::{Guard, Security, prove};
 use super::door;
 use super::driver::Command;
 use super::handle::Shared;
-use super::notices::chain;
+use super::notices::{chain, chain_of_status};
 use super::peers::{Peers, unix_ms};
 use crate::engine::{Address, Outgoing};
 use crate::ids::NodeId;
@@ -100,16 +100,17 @@ impl Peer {
     async fn run(self, mut messages: mpsc::Receiver<Envelope>) {
         let mut back_off = BACK_OFF;
         loop {
-            let Ok(first) = tokio::time::timeout(IDLE, messages.recv()).await else {
+            let Ok(Some(first)) = tokio::time::timeout(IDLE, messages.recv()).await else {
+                self.shared.peers.forget_address(&self.address);
                 return;
             };
-            let Some(first) = first else { return };
             let reached = self.connect().await;
             if let Err(error) = &reached {
-                let notice = self.notice();
+                let (notice, why) = (self.notice(), chain(error));
                 if self.shared.notices.due(&notice) {
-                    tracing::warn!("the cluster bus: {notice} is not reached: {}", chain(error));
+                    tracing::warn!("the cluster bus: {notice} is not reached: {why}");
                 }
+                self.shared.peers.note_trouble(&self.address, why);
             }
             if let Ok(client) = reached {
                 back_off = BACK_OFF;
@@ -120,10 +121,11 @@ impl Peer {
                     .lock()
                     .insert(self.address.clone(), unix_ms());
                 let idle = self.stream(client, first, &mut messages).await;
-                self.shared.peers.open.lock().remove(&self.address);
                 if idle {
+                    self.shared.peers.forget_address(&self.address);
                     return;
                 }
+                self.shared.peers.open.lock().remove(&self.address);
             }
             // What waited is old by the time that the peer is back.
             tokio::time::sleep(back_off).await;
@@ -143,15 +145,17 @@ impl Peer {
     fn ended(&self, result: &Result<Response<SendEnd>, Status>) {
         let Err(status) = result else { return };
         let notice = self.notice();
+        let what = match status.code() {
+            Code::Unauthenticated => "does not let this node speak",
+            _ => "broke off",
+        };
+        let why = chain_of_status(status);
         if self.shared.notices.due(&format!("{notice} refuses")) {
-            let refuses = status.code() == Code::Unauthenticated;
-            let what = if refuses {
-                "does not let this node speak"
-            } else {
-                "broke off"
-            };
-            tracing::warn!("the cluster bus: {notice} {what}: {}", chain(status));
+            tracing::warn!("the cluster bus: {notice} {what}: {why}");
         }
+        self.shared
+            .peers
+            .note_trouble(&self.address, format!("it {what}: {why}"));
     }
 
     async fn connect(&self) -> Result<BusClient<Channel>, tonic::transport::Error> {

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::bus;
 use super::clock::monotonic_ms;
 use super::handle::{MeetError, Shared};
-use crate::engine::{Address, Engine, Event, Input, Output, Persist, ProposeError, Report, Token};
+use crate::engine::{Address, Engine, Event, Input, NO_ANSWER, Output, Persist, ProposeError, Report, Token};
 use crate::ids::{NodeId, ShardId};
 use crate::proto;
 use crate::state::{Applied, Endpoint, Entry};
@@ -180,7 +180,15 @@ impl Driver {
             }
             Event::Down(nodes) => self.shared.peers.down.lock().clone_from(nodes),
             Event::Met { with } => self.met(with, Ok(())),
-            Event::JoinRefused { with, reason } => self.met(with, Err(MeetError::Refused(reason.clone()))),
+            Event::JoinRefused { with, reason } => {
+                let mut reason = reason.clone();
+                if reason.starts_with(NO_ANSWER)
+                    && let Some(why) = self.shared.peers.why_silent(with)
+                {
+                    reason = format!("{reason}: {why}");
+                }
+                self.met(with, Err(MeetError::Refused(reason)));
+            }
             Event::Replaced => {
                 // This node has joined: whatever was asked to meet is met or moot.
                 for meeting in std::mem::take(&mut self.meetings) {

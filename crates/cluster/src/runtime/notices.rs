@@ -41,7 +41,15 @@ impl Notices {
 
 /// An error with its reasons, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    with_sources(error.to_string(), error)
+}
+
+/// The same of what a stream ended with, without what only a debugger wants to see.
+pub(super) fn chain_of_status(status: &tonic::Status) -> String {
+    with_sources(status.message().to_owned(), status)
+}
+
+fn with_sources(mut text: String, error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         let next = error.to_string();

@@ -27,6 +27,8 @@ pub(super) struct Peers {
     pub down: Mutex<Vec<NodeId>>,
     /// Connections that stand, by address, since Unix milliseconds.
     pub open: Mutex<BTreeMap<Address, u64>>,
+    /// Why an address was not reached, or its connection ended, and when that was, in Unix milliseconds.
+    pub troubles: Mutex<BTreeMap<Address, (u64, String)>>,
     pub sent: AtomicU64,
     pub received: AtomicU64,
     /// Messages that were dropped since a peer did not take them.
@@ -35,6 +37,8 @@ pub(super) struct Peers {
     pub refused: AtomicU64,
 }
 
+/// Trouble that is older is over if the connection stands.
+const RECENT_MS: u64 = 2_000;
 /// Peers that are remembered.
 const MAX_SEEN: usize = 4000;
 
@@ -43,6 +47,32 @@ impl Peers {
         let mut seen = self.seen.lock();
         if seen.len() < MAX_SEEN || seen.contains_key(&node) {
             change(seen.entry(node).or_default());
+        }
+    }
+
+    pub(super) fn note_trouble(&self, address: &Address, text: String) {
+        self.troubles.lock().insert(address.clone(), (unix_ms(), text));
+    }
+
+    /// Nobody sends to an address any more.
+    pub(super) fn forget_address(&self, address: &Address) {
+        self.open.lock().remove(address);
+        self.troubles.lock().remove(address);
+    }
+
+    /// What may have kept an address from answering.
+    pub(super) fn why_silent(&self, address: &Address) -> Option<String> {
+        let trouble = self.troubles.lock().get(address).cloned();
+        // A connection that is refused is made again and again, and stands for a moment each time.
+        let is_old = |at: u64| unix_ms().saturating_sub(at) > RECENT_MS;
+        match (trouble, self.open.lock().contains_key(address)) {
+            (Some((at, text)), open) if !open || !is_old(at) => Some(text),
+            (_, true) => Some(
+                "it was reached, but either it cannot reach this node at the address that this node announces, or the others \
+                 cannot reach it at its own"
+                    .to_owned(),
+            ),
+            (_, false) => None,
         }
     }
 
