@@ -79,6 +79,14 @@ impl Nodes {
             wait_until("all vote", || {
                 Ok(nodes.field(0, "cluster_raft_voters")? == count.to_string())
             })?;
+            let ids = nodes.field(0, "cluster_raft_voter_ids")?;
+            let (mut ids, mut known): (Vec<_>, Vec<_>) = (
+                ids.split(',').map(str::to_owned).collect(),
+                (0..count).map(|node| nodes.id(node)).collect::<Result<_>>()?,
+            );
+            ids.sort();
+            known.sort();
+            ensure!(ids == known, "{ids:?} vote, of {known:?}");
         }
         nodes.ok(1, &format!("CLUSTER REPLICATE {}", nodes.id(0)?))?;
         nodes.wait_for_in_sync(0)?;

@@ -116,6 +116,14 @@ fn a_start_that_cannot_decrypt_says_why_and_changes_nothing() -> Result<()> {
         assert!(!said.contains("0102030405"), "a part of a key is shown: {said}");
         assert_eq!(fs::read(&dump)?, whole);
     }
+    // Bytes behind the end are a changed file as well.
+    write_keys(dir.path(), ONE)?;
+    let longer = [&whole[..], b"x"].concat();
+    fs::write(&dump, &longer)?;
+    let said = refusal(dir.path())?;
+    assert!(said.contains("goes on behind its end"), "{said}");
+    assert_eq!(fs::read(&dump)?, longer);
+    fs::write(&dump, &whole)?;
     fs::remove_file(dir.path().join("keys"))?;
     let said = refusal(dir.path())?;
     assert!(

@@ -147,7 +147,7 @@ pub fn load(
 ) -> Result<Option<Loaded>, LoadError> {
     let path = saving::path(server);
     let fs = &*server.saving.fs;
-    let file = match fs.open_whole(&path) {
+    let mut file = match fs.open_whole(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -164,9 +164,11 @@ pub fn load(
         ..LoadOptions::new(server)
     };
     let loaded = match locked {
-        None => load_stream(file, &server.keyspace, &options, progress)?,
-        Some((locked, w)) => load_locked(file, locked, &mut w.effects, &options, progress)?,
+        None => load_stream(&mut file, &server.keyspace, &options, progress)?,
+        Some((locked, w)) => load_locked(&mut file, locked, &mut w.effects, &options, progress)?,
     };
+    // What is behind the end of the data is nobody's; but an encrypted file is genuine to its last byte, or refused.
+    std::io::copy(&mut file, &mut std::io::sink())?;
     install_libraries(server, &loaded.functions, existing)?;
     server.loading.note(&loaded);
     tracing::info!(

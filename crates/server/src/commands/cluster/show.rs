@@ -101,7 +101,9 @@ pub fn info(ask: &mut Ask<'_, '_>) -> Outcome {
     // What is applied here was agreed on, whenever the other number was read.
     line("cluster_raft_committed", &group.committed.max(state.index));
     line("cluster_raft_applied", &state.index);
-    line("cluster_raft_voters", &state.voters().count());
+    let voters: Vec<String> = state.voters().map(|node| node.id.to_string()).collect();
+    line("cluster_raft_voters", &voters.len());
+    line("cluster_raft_voter_ids", &voters.join(","));
     // How many nodes could take this one's place without an operator.
     let in_sync = ask.view.my_shard().map_or(0, |shard| shard.in_sync.len());
     line("cluster_in_sync_replicas", &in_sync);
