@@ -1,11 +1,13 @@
 //! Slots migrate with their keys from one node to another, all at once and under load: `CLUSTER MIGRATESLOTS` and `CLUSTER
 //! MIGRATION`. Nothing is lost, doubled or seen in part, whatever breaks.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use holdfast_tests::client::Client;
 use holdfast_tests::reply::Reply;
 use holdfast_tests::slots::relay::Relay;
-use holdfast_tests::slots::{Nodes, fields, key_slot, torture, writers};
+use holdfast_tests::slots::{Answer, Nodes, fields, key_slot, torture, writers};
 use holdfast_tests::wait::wait_until;
 use holdfast_tests::{datasets, facts};
 
@@ -153,6 +155,57 @@ fn keys_whose_time_comes_on_the_way_go_once() -> Result<()> {
     wait_until("keys whose time is over are gone", || {
         Ok(size(&mut target)? == wanted)
     })
+}
+
+/// Every key that is there all the time, by CLUSTERSCAN.
+fn walk(nodes: &Nodes) -> Result<BTreeSet<String>> {
+    let mut client = nodes.client();
+    let (mut cursor, mut keys) = ("0".to_owned(), BTreeSet::new());
+    loop {
+        let slot = key_slot(cursor.as_bytes());
+        let words = vec!["CLUSTERSCAN", &cursor, "COUNT", "40", "MATCH", "fill:*"];
+        let Answer::Reply(reply) = client.call(slot, &[words])? else {
+            continue;
+        };
+        let parts = reply.elements().with_context(|| format!("{reply:?}"))?;
+        let [next, found] = parts.as_slice() else {
+            anyhow::bail!("{reply:?}");
+        };
+        let names = found.elements().context("names of keys")?;
+        keys.extend(names.iter().filter_map(|name| name.text()).map(str::to_owned));
+        next.text().context("a cursor")?.clone_into(&mut cursor);
+        if cursor == "0" {
+            return Ok(keys);
+        }
+    }
+}
+
+#[test]
+fn a_walk_over_all_nodes_finds_every_key_while_slots_travel_and_a_node_is_replaced() -> Result<()> {
+    let mut nodes = Nodes::start(3, &[SLOW])?;
+    let replica = nodes.add(&[SLOW], &[])?;
+    nodes.replicate(replica, 1)?;
+    fill(&nodes, 3000)?;
+    let all: BTreeSet<String> = (0..3000).map(|i| format!("fill:{i}")).collect();
+    let mut walks = 0;
+    // There with half of them, and back with a part of that.
+    for (from, to, last) in [(0, 1, 8191), (1, 0, 4000)] {
+        let name = nodes.migrate(from, to, 0, last)?;
+        while nodes.migration(from, &name)?.context("it is known")?["state"] != "success" {
+            ensure!(walk(&nodes)? == all, "a walk missed a key");
+            walks += 1;
+        }
+    }
+    ensure!(walks > 1, "{walks} walks while slots travelled");
+    wait_until("the replica may be promoted", || {
+        Ok(nodes.nodes[1].connect()?.command("WAIT 1 1000")? == Reply::Integer(1))
+    })?;
+    nodes.nodes[1].kill();
+    // The first of them waits for who takes over.
+    for _ in 0..2 {
+        ensure!(walk(&nodes)? == all, "a walk missed a key after the failover");
+    }
+    Ok(())
 }
 
 #[test]
