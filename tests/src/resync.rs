@@ -1,6 +1,7 @@
 //! A replica whose connection is ended again and again while clients write to a data set of all types: it goes on where it
 //! was each time, and holds the same in the end. Between, it is measured how far it lags behind.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ use crate::wait::{time_until, wait_until};
 
 /// Commands of one pipeline.
 const BATCH: usize = 64;
+/// For so long it is measured how fast the clients are.
+const MEASURED: Duration = Duration::from_secs(3);
+/// A client that was slow makes up for so long of it.
+const CATCH_UP: Duration = Duration::from_millis(200);
 /// Looks at the lag between two disconnects.
 const LOOKS: u64 = 5;
 
@@ -34,8 +39,9 @@ pub struct Plan {
     pub disconnects: u64,
     /// Clients that write, in pipelines.
     pub writers: u64,
-    /// Milliseconds that a client rests between two pipelines: a build for tests must not lag behind for good.
-    pub rest_ms: u64,
+    /// The part of the rate that these clients reach without a replica at which they write: who writes as fast as the
+    /// primary can, on the cores of both, leaves a replica behind for good.
+    pub share: f64,
 }
 
 /// What came of it; the data of both were equal.
@@ -47,6 +53,8 @@ pub struct Report {
     pub full: u64,
     /// From the first REPLICAOF until the link was up.
     pub first_sync: Duration,
+    /// Writes per second without a replica and without a pause.
+    pub most: f64,
     /// Writes under load.
     pub writes: u64,
     /// Time under load.
@@ -73,47 +81,28 @@ pub fn run(plan: Plan) -> Result<Report> {
             .collect();
         send(&mut client, &commands)?;
     }
-    let stop = AtomicBool::new(false);
-    let writes = AtomicU64::new(0);
+    let load = Load {
+        address: primary.address(),
+        keys: plan.keys,
+        stop: AtomicBool::new(false),
+        writes: AtomicU64::new(0),
+    };
+    let most = load.most(plan.writers)?;
     let mut report = Report {
         partial: 0,
         full: 0,
         first_sync: Duration::ZERO,
+        most,
         writes: 0,
         time: Duration::ZERO,
         lags: Vec::new(),
     };
     let began = Instant::now();
-    std::thread::scope(|scope| -> Result<()> {
-        let load: Vec<_> = (0..plan.writers)
-            .map(|writer| {
-                let (stop, writes, address) = (&stop, &writes, primary.address());
-                scope.spawn(move || -> Result<()> {
-                    let mut client = Client::connect(address)?;
-                    let mut rng = StdRng::seed_from_u64(writer);
-                    while !stop.load(Ordering::Relaxed) {
-                        let commands: Vec<_> = (0..BATCH)
-                            .map(|_| command(rng.random_range(0..plan.keys), rng.random()))
-                            .collect();
-                        send(&mut client, &commands)?;
-                        writes.fetch_add(BATCH as u64, Ordering::Relaxed);
-                        if plan.rest_ms > 0 {
-                            std::thread::sleep(Duration::from_millis(plan.rest_ms));
-                        }
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let done = under_load(&plan, &primary, &replica, &mut report);
-        stop.store(true, Ordering::Relaxed);
-        for thread in load {
-            thread.join().ok().context("a client panicked")??;
-        }
-        done
+    load.during(plan.writers, Some(most * plan.share), || {
+        under_load(&plan, &primary, &replica, &mut report)
     })?;
     report.time = began.elapsed();
-    report.writes = writes.into_inner();
+    report.writes = load.writes.into_inner();
     assert_same(&primary, &replica)?;
     let size = |server: &Server| server.connect()?.command("DBSIZE");
     let keys = size(&primary)?;
@@ -121,6 +110,63 @@ pub fn run(plan: Plan) -> Result<Report> {
     report.partial = count(&mut client, "sync_partial_ok")?;
     report.full = count(&mut client, "sync_full")?;
     Ok(report)
+}
+
+/// Clients that write.
+struct Load {
+    address: SocketAddr,
+    keys: u64,
+    stop: AtomicBool,
+    writes: AtomicU64,
+}
+
+impl Load {
+    /// Writes per second without a pause.
+    fn most(&self, writers: u64) -> Result<f64> {
+        let began = Instant::now();
+        self.during(writers, None, || {
+            std::thread::sleep(MEASURED);
+            Ok(())
+        })?;
+        Ok(self.writes.swap(0, Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+    }
+
+    /// Has clients write while something is done, so many writes per second at most.
+    fn during(&self, writers: u64, per_second: Option<f64>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let pause = per_second.map(|all| Duration::from_secs_f64((BATCH as u64 * writers) as f64 / all));
+        self.stop.store(false, Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..writers)
+                .map(|writer| scope.spawn(move || self.write(writer, pause)))
+                .collect();
+            let done = work();
+            self.stop.store(true, Ordering::Relaxed);
+            for thread in threads {
+                thread.join().ok().context("a client panicked")??;
+            }
+            done
+        })
+    }
+
+    /// One client; `pause`: from the begin of a pipeline to that of the next one.
+    fn write(&self, writer: u64, pause: Option<Duration>) -> Result<()> {
+        let mut client = Client::connect(self.address)?;
+        let mut rng = StdRng::seed_from_u64(writer);
+        let mut due = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            let commands: Vec<_> = (0..BATCH)
+                .map(|_| command(rng.random_range(0..self.keys), rng.random()))
+                .collect();
+            send(&mut client, &commands)?;
+            self.writes.fetch_add(BATCH as u64, Ordering::Relaxed);
+            if let Some(pause) = pause {
+                // What was missed in a stall is made up for, and not all at once.
+                due = (due + pause).max(Instant::now().checked_sub(CATCH_UP).unwrap_or(due));
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn under_load(plan: &Plan, primary: &Server, replica: &Server, report: &mut Report) -> Result<()> {

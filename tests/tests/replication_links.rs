@@ -332,7 +332,7 @@ fn forced_disconnects_under_load_are_mended_with_what_is_missing() -> Result<()>
             keys: 2000,
             disconnects: 20,
             writers: 2,
-            rest_ms: 20,
+            share: 0.2,
         })?;
         ensure!(report.full == 1 && report.partial >= 20, "{report:?}");
         ensure!(report.lags.len() == 100 && report.writes > 0, "{report:?}");

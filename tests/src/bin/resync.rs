@@ -18,9 +18,9 @@ struct Options {
     /// Clients that write, in pipelines.
     #[arg(long, default_value_t = 2)]
     writers: u64,
-    /// Milliseconds that a client rests between two pipelines.
-    #[arg(long, default_value_t = 0)]
-    rest_ms: u64,
+    /// The part of the rate that the clients reach without a replica at which they write.
+    #[arg(long, default_value_t = 0.55)]
+    share: f64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,23 +32,28 @@ fn main() -> anyhow::Result<()> {
         ("holdfast behind holdfast", ours, ours),
         ("redis behind redis", theirs, theirs),
     ] {
+        eprintln!(
+            "{name}: {} keys are written, then the replica is attached",
+            options.keys
+        );
         let report = run(Plan {
             of,
             at,
             keys: options.keys,
             disconnects: options.disconnects,
             writers: options.writers,
-            rest_ms: options.rest_ms,
+            share: options.share,
         })?;
         let (lag, worst) = median_and_worst(&report.lags);
         println!(
-            "{name:25} disconnects {}  partial {}  full {}  digests equal  first synchronization {:.1} s  writes {} ({:.0}/s)  lag ms: median {:.1} worst {:.1}",
+            "{name:25} disconnects {}  partial {}  full {}  digests equal  first synchronization {:.1} s  writes {} ({:.0}/s of {:.0}/s without replica)  lag ms: median {:.1} worst {:.1}",
             options.disconnects,
             report.partial,
             report.full,
             report.first_sync.as_secs_f64(),
             report.writes,
             report.writes as f64 / report.time.as_secs_f64(),
+            report.most,
             lag.as_secs_f64() * 1000.0,
             worst.as_secs_f64() * 1000.0,
         );
