@@ -85,6 +85,9 @@ struct Running {
     dir: Arc<Mutex<AofDir>>,
 }
 
+/// Why there is no rotation.
+const TURNED_OFF: &str = "the append only file has just been turned off";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Aof {
@@ -248,7 +251,13 @@ impl Aof {
 
     /// Nobody writes it any more.
     fn ended(&self, server: &Server) {
-        self.set_state(State::Off);
+        let asked = {
+            let mut asked = self.rotation.lock();
+            self.set_state(State::Off);
+            asked.take()
+        };
+        // Somebody has asked since the writer looked last.
+        self.refuse(asked, TURNED_OFF);
         server.gate.turn_off(gate::Source::AppendOnlyFile);
         self.set_write_error(server, None);
         self.late.store(false, Ordering::Relaxed);
@@ -263,7 +272,7 @@ impl Aof {
         let Some(running) = self.running.lock().take() else {
             return Ok(());
         };
-        self.refuse_rotation("the append only file is being turned off");
+        self.refuse_rotation(TURNED_OFF);
         let (reply, result) = channel();
         let asked = running.messages.send(Message::End(reply));
         running.thread.thread().unpark();
@@ -379,9 +388,26 @@ impl Aof {
     }
 
     fn refuse_rotation(&self, why: &str) {
-        if let Some(rotation) = self.take_rotation() {
+        let asked = self.rotation.lock().take();
+        self.refuse(asked, why);
+    }
+
+    fn refuse(&self, asked: Option<Rotation>, why: &str) {
+        if let Some(rotation) = asked {
+            self.rotates.store(false, Ordering::Release);
             rotation.done(Err(why.to_owned()));
         }
+    }
+
+    /// A rotation has been asked for: has it done, or refuses it if there is nobody any more to do it.
+    fn begin_rotation(&self) {
+        self.wake();
+        let refused = {
+            let mut asked = self.rotation.lock();
+            // Who ends after this look takes what was asked.
+            (self.state() == State::Off).then(|| asked.take()).flatten()
+        };
+        self.refuse(refused, TURNED_OFF);
     }
 
     // ---- what the writer tells ----

@@ -10,14 +10,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use holdfast_persistence::aof::{AofDir, write_commands};
 use holdfast_persistence::rdb;
 use holdfast_replication::Content;
+use parking_lot::Mutex;
 
-use super::{Rotation, State};
+use super::{Aof, Rotation, State};
 use crate::config::Param;
 use crate::memory;
 use crate::server::{SAVER_ROW, Server};
@@ -47,6 +48,8 @@ pub struct Rewriting {
     not_before_ms: AtomicI64,
     /// Size of the file after the last one, or at the start.
     base_size: AtomicU64,
+    /// One that CONFIG SET has begun, until who did it has waited for it.
+    begun: Mutex<Option<Begun>>,
 }
 
 impl Default for Rewriting {
@@ -59,6 +62,7 @@ impl Default for Rewriting {
             failures: AtomicU64::new(0),
             not_before_ms: AtomicI64::new(0),
             base_size: AtomicU64::new(0),
+            begun: Mutex::new(None),
         }
     }
 }
@@ -121,7 +125,10 @@ impl Rewriting {
     }
 }
 
-/// Has the file begin, with a base of the data as they are now.
+/// What the client is told whose CONFIG SET could not turn the file on.
+const NOT_ON: &str = "Unable to turn on AOF. Check server logs.";
+
+/// Has the file begin, with a base of the data as they are now. Whether it does, [`Aof::wait_for_begin`] knows.
 ///
 /// # Errors
 /// The text is for the client; the log says more.
@@ -130,8 +137,11 @@ pub(super) fn turn_on(server: &Arc<Server>, may_cut: bool) -> Result<(), String>
         .then(|| server.snapshots.claim(Purpose::Rewrite))
         .flatten();
     match claim {
-        Some(claim) => begin_in_background(server, claim)
-            .map_err(|_| "Unable to turn on AOF. Check server logs.".to_owned()),
+        Some(claim) => {
+            let begun = spawn(server, claim).map_err(|_| NOT_ON.to_owned())?;
+            *server.aof.rewriting.begun.lock() = Some(begun);
+            Ok(())
+        }
         None => {
             tracing::info!(
                 "AOF was enabled but there is already another background operation. An AOF background was scheduled to \
@@ -148,6 +158,37 @@ pub(super) fn turn_on(server: &Arc<Server>, may_cut: bool) -> Result<(), String>
 /// # Errors
 /// It could not begin.
 pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), String> {
+    spawn(server, claim)?.wait()
+}
+
+/// A rewrite whose cut is not made yet.
+#[derive(Debug)]
+pub(super) struct Begun(Receiver<()>);
+
+impl Begun {
+    fn wait(self) -> Result<(), String> {
+        self.0
+            .recv()
+            .map_err(|_| "the rewrite could not begin, see the log".to_owned())
+    }
+}
+
+impl Aof {
+    /// Waits until a file that CONFIG SET has turned on has begun. No lock may be held: it begins with a cut of all data, for
+    /// which somebody may have to give his locks back who waits for one of this caller's.
+    ///
+    /// # Errors
+    /// It has not; the text is for the client.
+    pub fn wait_for_begin(&self) -> Result<(), String> {
+        let begun = self.rewriting.begun.lock().take();
+        match begun.map(Begun::wait) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(NOT_ON.to_owned()),
+        }
+    }
+}
+
+fn spawn(server: &Arc<Server>, claim: Claim) -> Result<Begun, String> {
     let (cut, made) = std::sync::mpsc::sync_channel(1);
     server.aof.rewriting.scheduled.store(false, Ordering::Relaxed);
     let for_thread = Arc::clone(server);
@@ -179,8 +220,7 @@ pub fn begin_in_background(server: &Arc<Server>, claim: Claim) -> Result<(), Str
         tracing::warn!(%error, "Can't rewrite append only file in background");
         return Err("Can't start a thread for the rewrite".into());
     }
-    made.recv()
-        .map_err(|_| "the rewrite could not begin, see the log".to_owned())
+    Ok(Begun(made))
 }
 
 fn run(server: &Arc<Server>, claim: &Claim, cut_made: impl FnOnce()) -> Result<(), String> {
@@ -206,7 +246,7 @@ fn rewrite(server: &Arc<Server>, claim: &Claim, cut_made: impl FnOnce()) -> Resu
         });
     });
     let cut = cut.map_err(|e| e.to_string())?;
-    server.aof.wake();
+    server.aof.begin_rotation();
     let first = rotated
         .recv()
         .map_err(|_| "the append only file has just been turned off".to_owned())??;

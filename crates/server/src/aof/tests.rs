@@ -1,14 +1,19 @@
 //! The server's own sequence of file operations, stopped and made to fail at each of them, on disks in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_persistence::fs::{FailingFs, Fault, Fs, MemoryFs, Survives};
+use holdfast_storage::keyspace::ShardSet;
 
 use super::*;
 use crate::aof::load;
 use crate::session::Session;
 use crate::session::tests::Desk;
 use crate::snapshots::Purpose;
+
+/// Nothing takes longer.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A server whose files are on this disk, with what it has loaded.
 struct Run {
@@ -256,4 +261,48 @@ fn a_log_that_begins_anew_is_followed_by_a_new_base() {
     let mut again = Run::start(Arc::new(disk.after_crash(Survives::Synced)), ALWAYS).expect("it starts");
     assert_eq!(again.numbers(), [0, 1]);
     assert_eq!(again.run("EXISTS other"), ":1 ");
+}
+
+#[test]
+fn a_rotation_that_is_asked_for_after_the_end_is_refused() {
+    let run = Run::start(Arc::new(MemoryFs::new()), ALWAYS).expect("it starts");
+    let server = &run.desk.server;
+    server.aof.stop(server).expect("it stops");
+    let (reply, rotated) = channel();
+    server.aof.ask_for_rotation(Rotation {
+        at: server.log.end_offset(),
+        selected: None,
+        reply,
+    });
+    server.aof.begin_rotation();
+    assert!(matches!(rotated.recv_timeout(LONG), Ok(Err(_))), "nobody answers");
+}
+
+/// Who changes the role holds all shards, and writes the configuration.
+#[test]
+fn a_file_that_is_turned_on_does_not_hold_the_configuration_while_it_waits_for_shards() {
+    let run = Run::start(Arc::new(MemoryFs::new()), &[]).expect("it starts");
+    let server = Arc::clone(&run.desk.server);
+    let all = server.keyspace.lock(&ShardSet::All);
+    let (done, set) = channel();
+    let setter = std::thread::spawn({
+        let server = Arc::clone(&server);
+        move || {
+            let pairs: &[(&[u8], &[u8])] = &[(b"appendonly", b"yes")];
+            let changed = server.config.set_and_apply(pairs, true, |_| {
+                let applied = server.aof.apply_wanted(&server, true);
+                applied.map_err(|error| (Param::Appendonly, error))
+            });
+            done.send(changed.is_ok()).expect("somebody waits");
+            server.aof.wait_for_begin()
+        }
+    });
+    assert_eq!(set.recv_timeout(LONG), Ok(true), "it keeps the configuration");
+    server
+        .config
+        .store(Param::Masteruser, &[b"somebody"])
+        .expect("it is set");
+    drop(all);
+    setter.join().expect("no panic").expect("it begins");
+    assert!(server.aof.state() != State::Off);
 }

@@ -11,7 +11,7 @@ use holdfast_commands::spec::{Arg, Group, Spec};
 
 use super::{Call, ServerCommand, ServerError, ServerResult, agreed, help};
 use crate::cluster::wide::settings;
-use crate::config::{LogLevel, Param, UserLine};
+use crate::config::{LogLevel, Param, SetError, UserLine};
 use crate::encryption;
 use crate::logging;
 use crate::net;
@@ -188,13 +188,36 @@ fn set_here(
     local: bool,
     may_cut: bool,
 ) -> Result<(), ServerError> {
-    let changed = server
-        .config
-        .set_and_apply(pairs, local, |changed| apply_fallible(server, changed, may_cut));
-    for param in changed.map_err(ServerError::new)? {
-        apply(server, param);
+    let before = values_of(server, pairs);
+    let set = |pairs: &[(&[u8], &[u8])]| -> Result<(), ServerError> {
+        let changed = server
+            .config
+            .set_and_apply(pairs, local, |changed| apply_fallible(server, changed, may_cut));
+        for param in changed.map_err(ServerError::new)? {
+            apply(server, param);
+        }
+        Ok(())
+    };
+    set(pairs)?;
+    // Not under the lock of the configuration: see there.
+    if let Err(reason) = server.aof.wait_for_begin() {
+        let before: Vec<_> = before.iter().map(|(name, value)| (*name, &**value)).collect();
+        let _what_was_right_before = set(&before);
+        let name = Param::Appendonly.name().as_bytes();
+        return Err(ServerError::new(SetError::failed(name, reason)));
     }
     Ok(())
+}
+
+/// The directives of a CONFIG SET as they are, if it may have to be taken back.
+fn values_of<'n>(server: &Server, pairs: &[(&'n [u8], &[u8])]) -> Vec<(&'n [u8], Arc<[u8]>)> {
+    let known = |(name, _): &(&'n [u8], &[u8])| Some((*name, Param::find(name)?));
+    let params: Vec<_> = pairs.iter().filter_map(known).collect();
+    if params.iter().all(|(_, param)| *param != Param::Appendonly) {
+        return Vec::new();
+    }
+    let value = |(name, param)| (name, server.config.text(param));
+    params.into_iter().map(value).collect()
 }
 
 /// Sets a directive that all nodes have agreed on.

@@ -27,7 +27,8 @@ pub enum SetError {
 type Values = Vec<(Param, Value)>;
 
 impl SetError {
-    fn failed(name: &[u8], reason: impl ToString) -> Self {
+    /// A directive could not be set, for a reason.
+    pub fn failed(name: &[u8], reason: impl ToString) -> Self {
         SetError::Failed {
             name: printable(name),
             reason: reason.to_string(),
