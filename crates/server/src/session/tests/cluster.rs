@@ -625,3 +625,25 @@ fn who_waits_is_served_under_the_lease_only() {
         );
     }
 }
+
+#[test]
+fn who_begins_to_wait_while_the_lease_ends_is_answered_once() {
+    let mut served = 0;
+    for looks in 0..10 {
+        let mut node = Node::new();
+        let (mut waits, mut pushes) = (node.desk.session(), node.desk.session());
+        node.lease.store(looks, Ordering::SeqCst);
+        let first = node.desk.run(&mut waits, "BLPOP a 0");
+        node.lease.store(EVER, Ordering::SeqCst);
+        node.desk.run(&mut pushes, "RPUSH a 1");
+        let mut mail = Vec::new();
+        waits.client.take_mail(&mut mail);
+        let mail = String::from_utf8_lossy(&mail).replace("\r\n", " ");
+        assert!(
+            first.is_empty() || mail.is_empty(),
+            "after {looks}: {first:?}, then {mail:?}"
+        );
+        served += usize::from(!mail.is_empty());
+    }
+    assert!(served > 0, "nobody waited");
+}
