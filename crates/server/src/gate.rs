@@ -200,18 +200,18 @@ impl Gate {
             let mut waiting = self.lanes[lane].waiting.lock();
             let free = waiting.extract_if(.., |(offset, _)| *offset <= open);
             let mut free: Vec<Arc<Client>> = free.map(|(_, client)| client).collect();
+            if !free.is_empty() {
+                let number = self.lanes[lane].round.lock().begin(free.len(), Instant::now());
+                for client in &free {
+                    client.let_go_in.store(number, Ordering::Relaxed);
+                }
+            }
             if self.is_stuck() {
                 // They stay in the list: what they have written waits on.
                 free.extend(waiting.iter().map(|(_, client)| Arc::clone(client)));
             }
             free
         };
-        if !free.is_empty() {
-            let number = self.lanes[lane].round.lock().begin(free.len(), Instant::now());
-            for client in &free {
-                client.let_go_in.store(number, Ordering::Relaxed);
-            }
-        }
         for client in free {
             client.waker.wake();
         }

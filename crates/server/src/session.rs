@@ -121,6 +121,8 @@ pub struct Session {
     pub is_monitor: bool,
     /// When it was held back last and let go, Unix ms.
     pub let_go_ms: i64,
+    /// The command that was parked last is held back by a pause or a throttle; others look again soon.
+    pub is_held: bool,
     /// Whether its commands have waited for a slot that travels to this node; begins anew with each reading.
     pub arrival: Arrival,
     /// What a replica has said of itself before it asks for data.
@@ -158,6 +160,7 @@ impl Session {
             shard_channels: BTreeSet::new(),
             is_monitor: false,
             let_go_ms: i64::MIN / 2,
+            is_held: false,
             arrival: Arrival::NotAwaited,
             introduction: None,
             replica: None,
@@ -259,7 +262,7 @@ impl Session {
             // ASKING was about this command, or about the whole transaction.
             self.asking &= plan.found.is_ok_and(|e| e.spec.name == "asking");
         }
-        self.written_to = self.written_to.max(w.written_to);
+        self.note_written(w);
         if self.tracks && !is_client && self.multi.is_none() && !matches!(flow, Flow::Paused(_)) {
             // CLIENT CACHING was about this command, or about the whole transaction.
             self.client.set_flag(flag::TRACKING_CACHING, false);
@@ -273,6 +276,14 @@ impl Session {
             };
         }
         flow
+    }
+
+    /// Notes how far the log goes that has what was written last. Lower than before is right, too: the log of a primary that
+    /// is followed may begin anew, and this server may be one again.
+    fn note_written(&mut self, w: &Worker) {
+        if w.written_to != 0 {
+            self.written_to = w.written_to;
+        }
     }
 
     /// Executes a command of a migration. Only what the source waits for is answered; after an error nothing more is done, and
@@ -296,7 +307,7 @@ impl Session {
         w.imports_slots = true;
         let flow = self.check_and_run(frame, plan, w);
         w.imports_slots = false;
-        self.written_to = self.written_to.max(w.written_to);
+        self.note_written(w);
         if w.errors != errors
             && let Some(importing) = &mut self.importing
         {
@@ -356,7 +367,8 @@ impl Session {
                 }
                 let mark = w.reply.mark();
                 let wait = execute::run_locked(w, &caller, entry, handler, args, &mut locked);
-                if w.router.is_some() && !entry.spec.keys.is_empty() {
+                // Who waits is answered later, under the lease that there is then.
+                if wait.is_none() && w.router.is_some() && !entry.spec.keys.is_empty() {
                     check::withdraw_if_late(w, mark, entry.is(Flags::WRITE));
                 }
                 let waiter = wait.as_ref().map(|wait| {

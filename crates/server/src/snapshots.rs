@@ -145,6 +145,11 @@ impl Snapshots {
         }
     }
 
+    /// Whether the running walk is told to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Tells the running walk to stop, if it makes the base of the append-only file.
     pub fn cancel_rewrite(&self) {
         if matches!(*self.running.lock(), Some((Purpose::Rewrite, _))) {

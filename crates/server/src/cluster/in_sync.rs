@@ -26,6 +26,10 @@ pub struct Past {
 impl Past {
     /// Notes how far the log is now.
     pub fn note(&mut self, now_ms: i64, offset: u64) {
+        if self.offsets.back().is_some_and(|(_, before)| *before > offset) {
+            // Another history: the log of a primary that was followed.
+            self.offsets.clear();
+        }
         while self.offsets.get(1).is_some_and(|(at, _)| now_ms - at > LAGS_MS) {
             self.offsets.pop_front();
         }

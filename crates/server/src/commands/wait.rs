@@ -6,11 +6,11 @@ use holdfast_commands::args::Args;
 use holdfast_commands::error::CmdError;
 use holdfast_commands::flags;
 use holdfast_commands::spec::{Arg, Group, Spec};
-use holdfast_resp::parse_i64;
+use holdfast_resp::{Reply, parse_i64};
 
 use super::{Call, ServerCommand, ServerError, ServerResult};
 use crate::acks::{NO_AOF, Need};
-use crate::blocking::ForAcks;
+use crate::blocking::{self, ForAcks};
 use crate::config::Param;
 use crate::registry::Run;
 use crate::session::{Flow, Replies, Wait};
@@ -113,7 +113,8 @@ fn wait_for(
     let session = &*call.session;
     let server = Arc::clone(&session.server);
     let need = Need {
-        offset: session.written_to,
+        // An offset of a history that is no more is nothing to wait for.
+        offset: session.written_to.min(server.log.end_offset()),
         replicas,
         local,
     };
@@ -132,5 +133,18 @@ fn wait_for(
         muted: session.replies != Replies::On,
     };
     let waiter = server.blocking.enter_for_acks(&server, &session.client, &blocked);
+    // The role or the file may have gone between the look above and this, and who ends waits then did not see this one.
+    let gone = if server.replication.is_replica() {
+        Some(ON_A_REPLICA)
+    } else if local.is_some_and(|n| n > 0) && !server.config.flag(Param::Appendonly) {
+        Some(NO_AOF)
+    } else {
+        None
+    };
+    if let Some(text) = gone {
+        let mut reply = Reply::new(Vec::new(), waiter.proto);
+        reply.error(text);
+        blocking::unblock(&server, None, &waiter, reply.as_bytes());
+    }
     Ok(Flow::Blocked(Wait { waiter, timeout_ms }))
 }

@@ -89,6 +89,11 @@ impl Output {
         old.bytes.split_off(old.sent)
     }
 
+    /// What was asked is not waited for any more.
+    pub fn ask_again(&mut self) {
+        self.asked = None;
+    }
+
     /// The offset that the gate is to be asked about: what is next, if it has not been asked yet.
     pub fn to_ask(&mut self) -> Option<u64> {
         let next = self.marks.front().map(|mark| mark.offset);

@@ -175,6 +175,7 @@ impl Replication {
             state.history.replaced(id);
             server.log.start_at(offset);
         }
+        self.primary.forget_questions();
         self.follower.has_synced.store(true, Ordering::Relaxed);
         self.disconnect_replicas(server);
     }

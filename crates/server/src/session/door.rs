@@ -103,6 +103,7 @@ impl Session {
         }
         let let_go = w.now_ms <= self.let_go_ms + PASS_MS;
         if self.replica.is_none() && self.server.pauses(entry, self.multi.as_ref(), let_go) {
+            self.is_held = true;
             return Flow::Paused(frame.to_owned());
         }
         if self.multi.is_some() && !runs_inside_multi(entry) {

@@ -268,10 +268,13 @@ impl<'a> Try<'a> {
             if sink.commands.pending() >= PIECE || progress == Progress::Done {
                 let bytes = sink.commands.take();
                 courier.send(&bytes, sink.commands.is_whole())?;
-                self.keep_rate(courier.sent, || false)?;
+                self.keep_rate(courier.sent, || server.snapshots.is_cancelled())?;
                 memory::publish(server.threads + EXPORT_ROW);
             }
             self.check()?;
+            if server.snapshots.is_cancelled() {
+                return Err(SnapshotError::GivenUp.into());
+            }
             if progress == Progress::Done {
                 break;
             }

@@ -106,6 +106,10 @@ impl Connection {
             if !self.out.is_held() {
                 return Poll::Ready(Ok(()));
             }
+            if self.session.client.let_go_in.load(Ordering::Relaxed) != 0 {
+                // The gate may have closed again since it let this client go: it is to be asked again.
+                self.out.ask_again();
+            }
             match self.out.to_ask() {
                 Some(offset) if self.wait_at_gate(offset) => return Poll::Pending,
                 Some(_) => {}

@@ -38,15 +38,17 @@ impl Connection {
     }
 
     pub(super) fn wait_for_unpause(&mut self, frame: OwnedFrame) {
+        let held = std::mem::take(&mut self.session.is_held);
         let server = &self.session.server;
         let ms = match server.pause_left_ms() {
+            _ if !held => 1,
             // Who is held back by a throttle is woken at its end; he looks by himself, too.
             0 if server.throttle.is_on() => server.throttle.tick_ms(),
             ms => ms.max(1),
         };
         self.waiting = Waiting::Pause {
             frame,
-            held: server.is_holding(),
+            held,
             timer: Box::pin(tokio::time::sleep(Duration::from_millis(ms))),
         };
     }

@@ -220,6 +220,11 @@ impl Primary {
         }
     }
 
+    /// The log has begun anew: what was asked was asked in another one.
+    pub fn forget_questions(&self) {
+        self.asked_at.store(0, Ordering::Release);
+    }
+
     /// Asks all replicas how far they are, for somebody who waits for `offset`.
     pub fn ask_for_acks(&self, server: &Server, offset: u64) {
         // A question that is on its way behind the offset will do.

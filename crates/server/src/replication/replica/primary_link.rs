@@ -308,8 +308,10 @@ impl Mirror<'_> {
     }
 
     fn acknowledgement(&self) -> Vec<u8> {
-        let offset = self.server.log.end_offset().to_string();
-        let synced = self.server.acks.local_synced().to_string();
+        let end = self.server.log.end_offset();
+        // The file may still be one of the log before a full synchronization: then nothing of this one is in it.
+        let synced = Some(self.server.acks.local_synced()).filter(|synced| *synced <= end);
+        let (offset, synced) = (end.to_string(), synced.unwrap_or(0).to_string());
         let mut argv: Vec<&[u8]> = vec![b"REPLCONF", b"ACK", offset.as_bytes()];
         if self.server.config.flag(Param::Appendonly) {
             argv.extend([&b"FACK"[..], synced.as_bytes()]);
