@@ -100,6 +100,11 @@ impl Engine {
         }
     }
 
+    /// Whether nobody is about to join this node, who would be left alone if it joined another one.
+    fn is_settled(&self) -> bool {
+        self.proposals.len() == 0 && self.raft.raft.raft_log.last_index() == self.state.index
+    }
+
     fn is_empty(&self) -> bool {
         self.state.assigned() == 0
     }
@@ -180,13 +185,9 @@ impl Engine {
         if theirs.seed {
             let formed = theirs.nodes > 1 || theirs.slots > 0;
             let alone = mine.nodes == 1 && mine.slots == 0;
-            // A founder that finds a formed cluster has lost its files: it is no founder any more. Unless somebody is about
-            // to join it, who would be left alone.
-            let free = !self.founder
-                || (formed
-                    && self.proposals.len() == 0
-                    && self.raft.raft.raft_log.last_index() == self.state.index);
-            if !asks && alone && free && (formed || theirs.founder) {
+            // A founder that finds a formed cluster has lost its files: it is no founder any more.
+            let free = !self.founder || formed;
+            if !asks && alone && free && self.is_settled() && (formed || theirs.founder) {
                 self.founder = false;
                 self.start_joining(endpoint.clone());
             }
@@ -205,7 +206,7 @@ impl Engine {
                 cluster,
             )
         };
-        if rank(theirs, cluster) > rank(&mine, self.meta.cluster) {
+        if self.is_settled() && rank(theirs, cluster) > rank(&mine, self.meta.cluster) {
             self.start_joining(endpoint.clone());
         }
         Ok(())
@@ -432,15 +433,21 @@ impl Engine {
         Ok(())
     }
 
-    /// This node stays what it was.
+    /// This node stays what it was. Whoever wanted to meet somebody by it is told, by whatever address.
     fn give_up_joining(&mut self, reason: &str) {
         let Some(joining) = self.joining.take() else {
             return;
         };
         self.meta.joining = None;
         self.persist_meta(false);
-        self.meeting.clear();
-        self.refused_by(address_of(&joining.at), reason);
+        let at = address_of(&joining.at);
+        for address in std::mem::take(&mut self.meeting)
+            .into_keys()
+            .filter(|address| *address != at)
+        {
+            self.refused_by(address, reason);
+        }
+        self.refused_by(at, reason);
     }
 
     /// This node is a member of another cluster from now on, with an empty log that its leader will fill.

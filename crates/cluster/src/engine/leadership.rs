@@ -214,13 +214,10 @@ impl Leadership {
         timing: &Timing,
     ) -> u64 {
         let open = losses
-            .filter(|loss| match loss.loser.and_then(|id| state.nodes.get(&id)) {
-                Some(node) => {
-                    let knows = self
-                        .evidence
-                        .get(&node.raft_id)
-                        .is_some_and(|e| e.applied >= loss.index);
-                    !knows && !self.lease_over(node.raft_id, now, timing)
+            .filter(|loss| match loss.loser {
+                Some(loser) => {
+                    let knows = self.evidence.get(&loser).is_some_and(|e| e.applied >= loss.index);
+                    !knows && !self.lease_over(loser, now, timing)
                 }
                 None => now < self.fence_until,
             })

@@ -288,13 +288,12 @@ impl Engine {
             } else {
                 None
             };
-            let valid = self
-                .state
-                .as_ref()
-                .clone()
-                .apply(self.state.index, &entry)
-                .is_ok();
-            if let (Some(node), true) = (leaving, valid) {
+            let result = self.state.as_ref().clone().apply(self.state.index, &entry);
+            let valid = result.is_ok();
+            let can_retire = valid
+                || (matches!(result, Err(crate::state::Rejected::InvalidVoters))
+                    && self.fit_other().is_some());
+            if let (Some(node), true) = (leaving, can_retire) {
                 self.retire(node);
                 return;
             }
@@ -317,6 +316,15 @@ impl Engine {
         let _ = self.raft.propose_conf_change(proposal.encode_to_vec(), change);
     }
 
+    fn fit_other(&self) -> Option<NodeId> {
+        let me = self.meta.node;
+        self.state
+            .nodes
+            .keys()
+            .find(|id| **id != me && self.health_of(**id) == Health::Fit)
+            .copied()
+    }
+
     /// A voter is about to leave: first another votes in its place, and another leads.
     fn retire(&mut self, node: NodeId) {
         let me = self.meta.node;
@@ -328,7 +336,12 @@ impl Engine {
             }
             return;
         }
-        let others: BTreeSet<NodeId> = self.state.voters().map(|n| n.id).filter(|id| *id != me).collect();
+        let others: BTreeSet<NodeId> = self
+            .state
+            .voters()
+            .map(|n| n.id)
+            .filter(|id| *id != me && self.health_of(*id) == Health::Fit)
+            .collect();
         let progress = |id: &NodeId| {
             let raft_id = self.state.nodes.get(id).map_or(0, |node| node.raft_id);
             (
@@ -345,16 +358,10 @@ impl Engine {
                 self.waiting.pop_front();
                 self.raft.transfer_leader(raft_id);
             }
-            None => {
-                let fit = self
-                    .state
-                    .nodes
-                    .keys()
-                    .find(|id| **id != me && self.health_of(**id) == Health::Fit);
-                if let Some(other) = fit.copied() {
-                    self.propose_voters(vec![me, other]);
-                }
-            }
+            None => match self.fit_other() {
+                Some(other) => self.propose_voters(vec![me, other]),
+                None => drop(self.waiting.pop_front()),
+            },
         }
     }
 }

@@ -175,6 +175,7 @@ impl Engine {
             }
         } else {
             if self.leadership.take().is_some() {
+                self.waiting.clear(); // their origins ask the new leader
                 self.contact.heard = self.clock.patient;
             }
             if raft.leader_id != 0 && (self.contact.term < term || self.contact.leader != raft.leader_id) {

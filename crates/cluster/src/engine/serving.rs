@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, RaftId};
 use crate::slots::SlotSet;
 use crate::state::{Change, ClusterState};
 
@@ -16,7 +16,7 @@ use crate::state::{Change, ClusterState};
 pub(crate) struct Loss {
     pub index: u64,
     /// `None` if it is not known, since the entry was not applied here but came with a snapshot.
-    pub loser: Option<NodeId>,
+    pub loser: Option<RaftId>,
 }
 
 /// What one node knows of its right to serve.
@@ -76,7 +76,7 @@ impl Serving {
                         .and_then(|id| state.shards.get(&id))
                         .map(|shard| shard.primary);
                     if from.is_some() {
-                        self.lost(Loss { index, loser });
+                        self.lost(index, loser, state);
                     }
                     if to
                         .and_then(|id| state.shards.get(&id))
@@ -86,10 +86,7 @@ impl Serving {
                     }
                 }
                 Change::Promoted { shard, from, to } => {
-                    self.lost(Loss {
-                        index,
-                        loser: Some(*from),
-                    });
+                    self.lost(index, Some(*from), state);
                     if *to == me {
                         held |= self.gained(index, state.slots_of(*shard));
                     }
@@ -119,10 +116,15 @@ impl Serving {
         held
     }
 
-    fn lost(&mut self, loss: Loss) {
-        if let Some(loser) = loss.loser {
-            self.lost_at.insert(loser, loss.index);
+    fn lost(&mut self, index: u64, loser: Option<NodeId>, state: &ClusterState) {
+        if let Some(loser) = loser {
+            self.lost_at.insert(loser, index);
         }
+        let member = |id: NodeId| state.nodes.get(&id).map(|node| node.raft_id);
+        let loss = Loss {
+            index,
+            loser: loser.and_then(member),
+        };
         if loss.index <= self.safe_index {
             return;
         }

@@ -296,7 +296,9 @@ fn empty(server: &Arc<Server>, cluster: &Cluster, w: &mut Worker) {
     };
     let mut all = server.keyspace.lock(&ShardSet::All);
     if server.replication.is_replica() {
-        return; // it has joined again meanwhile: its primary's data are on their way
+        // It has joined again meanwhile: its primary's data are on their way, and are to stay when it is promoted.
+        cluster.to_empty.store(false, Ordering::Release);
+        return;
     }
     let caller = Caller {
         db: 0,

@@ -1,6 +1,5 @@
 //! The thread that follows the primary: connects, synchronizes, applies the stream, and tries again when that breaks.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -69,9 +68,9 @@ pub fn run(server: &Arc<Server>) {
 /// Tells the log why a connection has ended. The lines begin as Redis's: alarms look for them.
 fn say(link: &Link, reached: LinkState, broken: &Broken) {
     let line = match (reached, broken) {
-        // A name that nobody can resolve comes from no system call.
+        // The standard library has no kind for a name that nobody can resolve.
         (LinkState::Connecting, Broken::Io(error))
-            if error.raw_os_error().is_none() && error.kind() != ErrorKind::TimedOut =>
+            if error.to_string().starts_with("failed to lookup address") =>
         {
             format!("Unable to connect to MASTER: {error}")
         }
