@@ -271,6 +271,30 @@ fn who_is_not_reached_at_the_announced_port_does_not_join() {
 }
 
 #[test]
+fn who_is_met_by_another_address_than_its_own_answers_all_the_same() {
+    let nodes = Nodes::new(2, Security::Open);
+    for node in 0..2 {
+        let served = Entry::AssignSlots {
+            node: nodes.id(node),
+            slots: SlotSet::all(),
+        };
+        nodes.propose(node, served).unwrap();
+    }
+    for host in ["127.0.0.1", "localhost"] {
+        let address = Address {
+            host: host.into(),
+            port: nodes.ports[0],
+        };
+        let met = async { tokio::time::timeout(LONG, nodes.node(1).meet(address)).await };
+        let met = nodes.runtime.block_on(met).expect("it ends");
+        assert!(
+            matches!(&met, Err(MeetError::Refused(why)) if why.contains("Slot 0")),
+            "{met:?}"
+        );
+    }
+}
+
+#[test]
 fn nodes_find_each_other_by_their_seeds() {
     let mut nodes = Nodes::new(3, Security::Open);
     let seeds: Vec<Address> = (0..3).map(|node| nodes.address(node)).collect();

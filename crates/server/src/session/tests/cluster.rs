@@ -647,3 +647,49 @@ fn who_begins_to_wait_while_the_lease_ends_is_answered_once() {
     }
     assert!(served > 0, "nobody waited");
 }
+
+#[test]
+fn the_order_to_drop_a_lost_shards_data_ends_when_the_node_is_a_replica_again() {
+    let mut node = Node::new();
+    let mut session = node.desk.session();
+    let other = node.other;
+    node.agree(Change::MoveSlots {
+        to: other,
+        slots: SlotSet::from_ranges([(8192, 16_383)]).expect("a range"),
+        fences: Vec::new(),
+    });
+    node.agree(Change::SetReplica {
+        node: node.me,
+        primary: other,
+    });
+    let cluster = |node: &Node| node.desk.server.cluster.get().expect("a cluster").view();
+    {
+        let plane = node.desk.server.cluster.get().expect("a cluster").plane();
+        let reset = futures_util::FutureExt::now_or_never(plane.reset(false));
+        reset.expect("at once").expect("it is");
+        cluster::react::to_view(&node.desk.server);
+    }
+    // It is back before its data are dropped.
+    node.agree(Change::NodeJoin(newcomer(3, SlotSet::all())));
+    let me = cluster(&node).me;
+    node.agree(Change::SetReplica {
+        node: me,
+        primary: name(3),
+    });
+    cluster::react::cron(&mut node.desk.w);
+    let view = cluster(&node);
+    let shard = view.my_shard().expect("it has one").clone();
+    let fence = Fence {
+        shard: shard.id,
+        epoch: shard.epoch,
+    };
+    node.agree(Change::Failover {
+        fence,
+        to: me,
+        kind: FailoverKind::Forced,
+        life: 0,
+    });
+    node.desk.run(&mut session, "SET a 1\nSET b 1");
+    cluster::react::cron(&mut node.desk.w);
+    assert_eq!(node.desk.run(&mut session, "DBSIZE"), ":2 ");
+}
