@@ -73,6 +73,10 @@ impl Engine {
     }
 
     pub(super) fn lead(&mut self) {
+        if self.ticks.is_multiple_of(20) {
+            // Also of a leader that has nothing agreed yet: it may be a lost snapshot that keeps it from that.
+            self.send_lost_snapshots_again();
+        }
         if !self.established() || !self.leads_alone() {
             return;
         }
@@ -97,7 +101,6 @@ impl Engine {
         }
         if self.ticks.is_multiple_of(20) {
             self.choose_voters();
-            self.send_lost_snapshots_again();
         }
         self.propose_members();
     }
