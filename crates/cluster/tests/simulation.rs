@@ -20,7 +20,8 @@ fn what_once_failed_fails_no_more() {
     // A node joins, dies before it has anything of the log, is made to leave, and comes back knowing no voter.
     // A primary comes back empty, and takes a replica for empty that is still reading its files.
     // A new leader's snapshots reach its voters, and their answers do not reach it.
-    for seed in [796, 5777, 7722, 9640] {
+    // All voters that a node knows leave while it is away, and it is made to leave, too.
+    for seed in [796, 5777, 6837, 7722, 9640] {
         if let Err(what) = simulation::story::run(seed) {
             panic!("seed {seed}: {what}");
         }

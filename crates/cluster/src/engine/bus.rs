@@ -301,6 +301,10 @@ impl Engine {
         } else {
             let voters = self.state.voters().map(|node| node.raft_id);
             let mut others: Vec<RaftId> = voters.chain(self.hint.take()).collect();
+            // All voters that this node knows may have left since: one member more, each in turn.
+            let turn = self.ticks as usize / timing::HEARTBEAT_TICKS;
+            let mut members = self.state.nodes.values().map(|node| node.raft_id);
+            others.extend(members.nth(turn % self.state.nodes.len().max(1)));
             if self.state.nodes.is_empty() {
                 // It joined and has heard nothing yet. It may have been made to leave since, and only these can say so.
                 others.extend(self.learned.keys());
