@@ -306,3 +306,20 @@ fn a_file_that_is_turned_on_does_not_hold_the_configuration_while_it_waits_for_s
     setter.join().expect("no panic").expect("it begins");
     assert!(server.aof.state() != State::Off);
 }
+
+/// EXEC holds shards that the other's cut needs.
+#[test]
+fn who_sets_something_else_does_not_wait_for_a_file_that_another_turns_on() {
+    let mut run = Run::start(Arc::new(MemoryFs::new()), &[]).expect("it starts");
+    let server = Arc::clone(&run.desk.server);
+    let all = server.keyspace.lock(&ShardSet::All);
+    let pairs: &[(&[u8], &[u8])] = &[(b"appendonly", b"yes")];
+    let changed = server.config.set_and_apply(pairs, true, |_| {
+        let applied = server.aof.apply_wanted(&server, true);
+        applied.map_err(|error| (Param::Appendonly, error))
+    });
+    assert!(changed.is_ok());
+    assert_eq!(run.run("CONFIG SET hz 11"), "+OK ");
+    drop(all);
+    server.aof.wait_for_begin().expect("it begins");
+}

@@ -199,8 +199,11 @@ fn set_here(
         Ok(())
     };
     set(pairs)?;
-    // Not under the lock of the configuration: see there.
-    if let Err(reason) = server.aof.wait_for_begin() {
+    // Not under the lock of the configuration (see there), nor inside EXEC, whose locks the cut may need.
+    if may_cut
+        && !before.is_empty()
+        && let Err(reason) = server.aof.wait_for_begin()
+    {
         let before: Vec<_> = before.iter().map(|(name, value)| (*name, &**value)).collect();
         let _what_was_right_before = set(&before);
         let name = Param::Appendonly.name().as_bytes();
